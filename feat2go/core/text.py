@@ -1,0 +1,56 @@
+"""Sentences to vectors without a model: a hashed bag of words."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import re
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+_WORD = re.compile(r"\w+")
+
+
+def hashed_words(sentences: Sequence[str], num_buckets: int) -> Tensor:
+    """Embed sentences by feature hashing (Weinberger et al. 2009, arXiv:0902.2206).
+
+    Every lower-cased word and every pair of neighbouring words adds +1 or -1, by its hash, to one bucket; each row is
+    then scaled to unit length. The hash is BLAKE2, so the vectors are the same on every machine and in every process.
+
+    Args:
+        sentences: B sentences.
+        num_buckets: width of the vectors. Two words share a bucket with probability ``1 / num_buckets``.
+
+    Returns:
+        float32 (B, num_buckets); the zero vector for a sentence without words.
+
+    Raises:
+        ValueError: for fewer than one bucket, or a single string in place of a sequence of them.
+    """
+    if isinstance(sentences, str):
+        raise ValueError(f"expected a sequence of sentences, got one string: '{sentences}'; write [sentence]")
+    if num_buckets < 1:
+        raise ValueError(f"num_buckets must be at least 1, got {num_buckets}")
+    terms = [
+        (row * num_buckets + bucket, sign)
+        for row, sentence in enumerate(sentences)
+        for bucket, sign in _buckets(sentence, num_buckets)
+    ]
+    counts = torch.zeros(len(sentences) * num_buckets)
+    if terms:
+        index, sign = zip(*terms, strict=True)
+        counts.index_add_(0, torch.tensor(index), torch.tensor(sign))
+    return torch.nn.functional.normalize(counts.view(len(sentences), num_buckets), dim=1)
+
+
+def _buckets(sentence: str, num_buckets: int) -> list[tuple[int, float]]:
+    words = _WORD.findall(sentence.lower())
+    pairs = (f"{first} {second}" for first, second in itertools.pairwise(words))
+    return [_bucket(term, num_buckets) for term in (*words, *pairs)]
+
+
+def _bucket(term: str, num_buckets: int) -> tuple[int, float]:
+    digest = int.from_bytes(hashlib.blake2b(term.encode(), digest_size=8).digest(), "little")
+    return (digest >> 1) % num_buckets, 1.0 if digest & 1 else -1.0
