@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -102,10 +103,16 @@ class Policy(Protocol):
     def shard_units(self) -> list[torch.nn.Module]:
         """Sub-modules that FSDP2 shards on their own."""
 
+    def save_pretrained(self, folder: Path) -> None:
+        """Write config.json, whose ``model_type`` is the registered name, and model.safetensors."""
+
 
 @runtime_checkable
 class Algorithm(Protocol):
-    """A loss on batches. Free of Lightning."""
+    """A loss on batches. Free of Lightning.
+
+    One whose ``needs_reference`` is true is given the policy that training started from as ``reference=``.
+    """
 
     def loss(self, policy: Any, batch: PolicyBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """Scalar loss, and scalars to log."""
@@ -113,7 +120,9 @@ class Algorithm(Protocol):
 
 @runtime_checkable
 class OnPolicyAlgorithm(Algorithm, Protocol):
-    """An algorithm that learns from its own rollouts."""
+    """An algorithm that learns from its own rollouts, sampled at ``temperature``."""
+
+    temperature: float
 
     def prepare(self, rollout: Rollout) -> PolicyBatch:
         """Advantages and returns; one row per decision in which at least one action was carried out."""

@@ -1,8 +1,8 @@
 """The protocols again, in the form that jsonargparse can check: import from here in signatures that YAML fills.
 
-jsonargparse compares the annotations of a Protocol's methods letter by letter and can't see attributes, so a plug-in that
-is perfectly usable would be refused. For it, each slot is an abstract class that any class with the right names belongs
-to. For a type checker, the two are the same thing.
+jsonargparse compares the annotations of a Protocol's methods letter by letter and can't see attributes, so a plug-in
+that is perfectly usable would be refused. For it, each slot is an abstract class that any class with the right names
+belongs to. For a type checker, the two are the same thing.
 """
 
 from __future__ import annotations

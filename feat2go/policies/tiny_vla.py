@@ -1,0 +1,193 @@
+"""A vision-language-action policy that trains on two cores."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from feat2go.core.action_bins import NUM_BINS, from_bins, to_bins
+from feat2go.core.files import atomic_write
+from feat2go.core.text import hashed_words
+from feat2go.core.types import PolicyEvaluation, PolicyOutput
+
+# Positions come in metres; this brings a tabletop's to order one.
+_STATE_SCALE = 5.0
+
+
+class TinyVLA(nn.Module):
+    """Images, an instruction and a state to a chunk of discrete action tokens, decoded in parallel.
+
+    A small convolutional network sees each camera; the instruction, as hashed words, modulates its features (FiLM,
+    Perez et al. 2018); a trunk feeds 256 action bins per dimension, as in OpenVLA, and a critic.
+
+    Args:
+        action_dim: A.
+        chunk: C, actions per decision.
+        state_dim: S, 0 for none.
+        num_cameras: images per observation; the environment's first ones are used.
+        image_size: side in pixels, a multiple of 16.
+        width: of the trunk.
+        num_words: buckets of the hashed instruction.
+    """
+
+    def __init__(
+        self,
+        action_dim: int = 7,
+        chunk: int = 1,
+        state_dim: int = 0,
+        num_cameras: int = 1,
+        image_size: int = 64,
+        width: int = 256,
+        num_words: int = 128,
+    ) -> None:
+        super().__init__()
+        if image_size % 16:
+            raise ValueError(f"tiny_vla: image_size is a multiple of 16; got {image_size}")
+        if action_dim < 1 or chunk < 1 or num_cameras < 1 or state_dim < 0:
+            raise ValueError(
+                "tiny_vla: action_dim, chunk and num_cameras are at least 1, state_dim at least 0; "
+                f"got {action_dim}, {chunk}, {num_cameras}, {state_dim}"
+            )
+        self.config = {
+            "action_dim": action_dim,
+            "chunk": chunk,
+            "state_dim": state_dim,
+            "num_cameras": num_cameras,
+            "image_size": image_size,
+            "width": width,
+            "num_words": num_words,
+        }
+        self.action_dim = action_dim
+        self.chunk = chunk
+        self.state_dim = state_dim
+        self.num_cameras = num_cameras
+        self.image_size = image_size
+        self.num_words = num_words
+
+        channels = (3, 16, 32, 32, 32)
+        self.vision = nn.Sequential()
+        for i, (inner, outer) in enumerate(itertools.pairwise(channels)):
+            size = 5 if i == 0 else 3
+            self.vision.append(nn.Conv2d(inner, outer, size, stride=2, padding=size // 2))
+            self.vision.append(nn.ReLU())
+        self.vision.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.film = nn.Linear(num_words, 2 * channels[-1])
+        num_features = num_cameras * channels[-1] * (image_size // 16) ** 2
+        self.trunk = nn.Sequential(nn.Linear(num_features + state_dim, width), nn.ReLU())
+        self.actor = nn.Linear(width, chunk * action_dim * NUM_BINS)
+        self.critic = nn.Linear(width, 1)
+        nn.init.zeros_(self.film.weight)
+        nn.init.zeros_(self.film.bias)
+        nn.init.orthogonal_(self.actor.weight, gain=0.01)
+        nn.init.zeros_(self.actor.bias)
+        nn.init.zeros_(self.critic.weight)
+        nn.init.zeros_(self.critic.bias)
+
+    def preprocess(
+        self, images: dict[str, Tensor], instructions: Sequence[str], state: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Camera -> uint8 (B, H, W, 3), B sentences, float32 (B, S) -> pixels, words and state.
+
+        Raises:
+            ValueError: for cameras, picture sizes or a state that the policy was not built for.
+        """
+        if len(images) < self.num_cameras:
+            raise ValueError(f"tiny_vla looks through {self.num_cameras} cameras; got {', '.join(images)}")
+        pixels = torch.stack(list(images.values())[: self.num_cameras], dim=1)
+        if pixels.shape[2:] != (self.image_size, self.image_size, 3):
+            raise ValueError(
+                f"tiny_vla takes (B, {self.image_size}, {self.image_size}, 3) pictures; "
+                f"got {tuple(pixels[:, 0].shape)}. Set image_size in the policy or in the environment."
+            )
+        given_dim = 0 if state is None else state.shape[-1]
+        if self.state_dim and given_dim != self.state_dim:
+            raise ValueError(f"tiny_vla was built for state_dim {self.state_dim}; the observation has {given_dim}")
+        distinct = sorted(set(instructions))
+        row = {sentence: i for i, sentence in enumerate(distinct)}
+        words = hashed_words(distinct, self.num_words)[[row[sentence] for sentence in instructions]]
+        inputs = {"pixels": pixels, "words": words.to(pixels.device)}
+        if self.state_dim and state is not None:
+            inputs["state"] = state
+        return inputs
+
+    def forward(self, pixels: Tensor, words: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Uint8 (B, cameras, H, W, 3), (B, words), (B, S) -> logits (B, C*A, 256) and critic value (B,)."""
+        images = pixels.flatten(0, 1).permute(0, 3, 1, 2).float() / 255 - 0.5
+        features = self.vision(images)
+        scale, shift = self.film(words).repeat_interleave(self.num_cameras, dim=0)[..., None, None].chunk(2, dim=1)
+        features = (features * (1 + scale) + shift).flatten(1).reshape(len(pixels), -1)
+        if state is not None:
+            features = torch.cat([features, state * _STATE_SCALE], dim=1)
+        hidden = self.trunk(features)
+        logits = self.actor(hidden).view(len(pixels), -1, NUM_BINS)
+        return logits.float(), self.critic(hidden)[:, 0].float()
+
+    def act(
+        self, *, temperature: float = 1.0, generator: torch.Generator | None = None, **inputs: Tensor
+    ) -> PolicyOutput:
+        """Sample a chunk; greedy at temperature 0, with the log-probs of temperature 1."""
+        logits, value = self(**inputs)
+        logprobs = (logits / (temperature or 1.0)).log_softmax(-1)
+        if temperature == 0:
+            tokens = logprobs.argmax(-1)
+        else:
+            flat = torch.multinomial(logprobs.exp().flatten(0, 1), 1, generator=generator)
+            tokens = flat.view(logprobs.shape[:2])
+        return PolicyOutput(self.decode(tokens), tokens, _gather(logprobs, tokens), value)
+
+    def evaluate(self, tokens: Tensor, *, temperature: float = 1.0, **inputs: Tensor) -> PolicyEvaluation:
+        """Log-probs, entropy and critic value of tokens (B, C*A)."""
+        logits, value = self(**inputs)
+        logprobs = (logits / temperature).log_softmax(-1)
+        entropy = -(logprobs.exp() * logprobs).sum(-1)
+        return PolicyEvaluation(_gather(logprobs, tokens), entropy, value)
+
+    def encode(self, actions: Tensor) -> Tensor:
+        """Actions (B, C, A) in [-1, 1] -> tokens (B, C*A)."""
+        return to_bins(actions).flatten(1)
+
+    def decode(self, tokens: Tensor) -> Tensor:
+        """Tokens (B, C*A) -> actions (B, C, A)."""
+        return from_bins(tokens).view(len(tokens), self.chunk, self.action_dim)
+
+    def shard_units(self) -> list[nn.Module]:
+        """The vision network and the actor hold most parameters."""
+        return [self.vision, self.actor]
+
+    def save_pretrained(self, folder: Path) -> None:
+        """Write config.json and model.safetensors, each whole or not at all."""
+        with atomic_write(folder / "model.safetensors") as partial:
+            save_file({name: value.contiguous() for name, value in self.state_dict().items()}, partial)
+        with atomic_write(folder / "config.json") as partial:
+            partial.write_text(json.dumps({"model_type": "tiny_vla", **self.config}, indent=2) + "\n")
+
+    @classmethod
+    def from_pretrained(cls, folder: Path) -> TinyVLA:
+        """Read what :meth:`save_pretrained` wrote.
+
+        Raises:
+            ValueError: for settings that this class does not have, or tensors that don't fit.
+        """
+        config: dict[str, Any] = json.loads((folder / "config.json").read_text())
+        config.pop("model_type", None)
+        unknown = set(config) - set(inspect.signature(cls).parameters)
+        if unknown:
+            raise ValueError(f"{folder / 'config.json'}: tiny_vla has no {', '.join(sorted(unknown))}")
+        policy = cls(**config)
+        try:
+            policy.load_state_dict(load_file(folder / "model.safetensors"))
+        except RuntimeError as error:
+            raise ValueError(f"{folder / 'model.safetensors'} does not fit its config.json: {error}") from error
+        return policy
+
+
+def _gather(logprobs: Tensor, tokens: Tensor) -> Tensor:
+    return logprobs.gather(-1, tokens[..., None])[..., 0]

@@ -1,0 +1,108 @@
+"""A policy in its environments, for a fixed number of decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor
+
+from feat2go.core.protocols import Policy, VectorEnv
+from feat2go.core.types import Observation, PolicyOutput, Rollout, Step
+
+
+class Collector:
+    """Collects rollouts of T decisions from N environments; episodes run on from one rollout to the next.
+
+    Args:
+        env: N environments; it belongs to the collector from here on.
+        num_steps: T.
+        seeds: endless episode seeds, no two alike.
+
+    Attributes:
+        num_env_steps: actions carried out so far.
+    """
+
+    def __init__(self, env: VectorEnv, num_steps: int, seeds: Iterator[int]) -> None:
+        if num_steps < 1:
+            raise ValueError(f"num_steps is at least 1; got {num_steps}")
+        self.env = env
+        self.num_steps = num_steps
+        self.num_env_steps = 0
+        self._seeds = seeds
+        self._next_seeds: list[int] = []
+        self._observation: Observation | None = None
+
+    def collect(
+        self, policy: Policy, temperature: float, generator: torch.Generator, device: torch.device | str = "cpu"
+    ) -> Rollout:
+        """One rollout, with rewards of zero. Call it in eval mode, without gradients."""
+        if self._observation is None:
+            self._observation = self.env.reset([next(self._seeds) for _ in range(self.env.num_envs)])
+            self._next_seeds = [next(self._seeds) for _ in range(self.env.num_envs)]
+        observations: list[Observation] = []
+        outputs: list[PolicyOutput] = []
+        steps: list[Step] = []
+        for _ in range(self.num_steps):
+            observations.append(self._observation)
+            outputs.append(_act(policy, self._observation, temperature, generator, device))
+            step = self.env.step(outputs[-1].actions, self._next_seeds)
+            for ended in step.final_index.tolist():
+                self._next_seeds[ended] = next(self._seeds)
+            steps.append(step)
+            self._observation = step.observation
+        rollout = _stack(observations, outputs, steps)
+        self.num_env_steps += int(rollout.valid.sum())
+        return _with_critic(rollout, policy, self._observation, device)
+
+
+def _act(
+    policy: Policy,
+    observation: Observation,
+    temperature: float,
+    generator: torch.Generator | None,
+    device: torch.device | str,
+) -> PolicyOutput:
+    seen = observation.to(device)
+    inputs: Mapping[str, Tensor] = policy.preprocess(seen.images, seen.instruction, seen.state)
+    output = policy.act(temperature=temperature, generator=generator, **inputs)
+    return PolicyOutput(output.actions.cpu(), output.tokens.cpu(), output.logprob.cpu(), output.value.cpu())
+
+
+def _stack(observations: list[Observation], outputs: list[PolicyOutput], steps: list[Step]) -> Rollout:
+    valid = torch.stack([step.valid for step in steps])
+    terminated = torch.stack([step.terminated.any(-1) for step in steps])
+    truncated = torch.stack([step.truncated.any(-1) for step in steps])
+    ended_in_success = torch.stack([(step.success & (step.terminated | step.truncated)).any(-1) for step in steps])
+    final_index = [torch.stack([torch.full_like(s.final_index, t), s.final_index], 1) for t, s in enumerate(steps)]
+    value = torch.stack([output.value for output in outputs])
+    return Rollout(
+        observation=Observation.concat(observations),
+        tokens=torch.stack([output.tokens for output in outputs]),
+        logprob=torch.stack([output.logprob for output in outputs]),
+        value=value,
+        reward=torch.zeros_like(value),
+        terminated=terminated,
+        # A decision that could not be carried out at all belongs to an episode that was lost: nothing may flow over it.
+        truncated=truncated | ~valid.any(-1),
+        success=ended_in_success,
+        valid=valid,
+        bootstrap=torch.zeros_like(value),
+        last_value=value[-1],
+        final_index=torch.cat(final_index),
+        final_observation=Observation.concat([step.final_observation for step in steps]),
+    )
+
+
+def _with_critic(rollout: Rollout, policy: Policy, following: Observation, device: torch.device | str) -> Rollout:
+    """Fill in the critic's value of what follows: the last decision, and every time limit."""
+    num_ends = len(rollout.final_index)
+    both = Observation.concat([rollout.final_observation, following])
+    value = _act(policy, both, 0.0, None, device).value
+    t, n = rollout.final_index.T
+    rollout.bootstrap[t, n] = value[:num_ends]
+    is_lost = ~rollout.valid.any(-1)
+    rollout.bootstrap[is_lost] = rollout.value[is_lost]
+    rollout.bootstrap[~rollout.truncated] = 0.0
+    rollout.last_value.copy_(value[num_ends:])
+    return rollout
