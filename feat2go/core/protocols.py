@@ -76,10 +76,16 @@ class ValuePredictor(Protocol):
 
 @runtime_checkable
 class Policy(Protocol):
-    """Observation to action tokens. A ``torch.nn.Module`` with a critic head on its trunk."""
+    """Observation to action tokens. A ``torch.nn.Module`` with a critic head on its trunk.
+
+    Attributes:
+        chunk: C. action_dim: A.
+        config: the constructor's arguments, and the registered name as ``model_type``; plain values only.
+    """
 
     chunk: int
     action_dim: int
+    config: dict[str, Any]
 
     def preprocess(
         self, images: dict[str, Tensor], instructions: Sequence[str], state: Tensor | None = None

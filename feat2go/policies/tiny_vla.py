@@ -57,6 +57,7 @@ class TinyVLA(nn.Module):
                 f"got {action_dim}, {chunk}, {num_cameras}, {state_dim}"
             )
         self.config = {
+            "model_type": "tiny_vla",
             "action_dim": action_dim,
             "chunk": chunk,
             "state_dim": state_dim,
@@ -167,7 +168,7 @@ class TinyVLA(nn.Module):
         with atomic_write(folder / "model.safetensors") as partial:
             save_file({name: value.contiguous() for name, value in self.state_dict().items()}, partial)
         with atomic_write(folder / "config.json") as partial:
-            partial.write_text(json.dumps({"model_type": "tiny_vla", **self.config}, indent=2) + "\n")
+            partial.write_text(json.dumps(self.config, indent=2) + "\n")
 
     @classmethod
     def from_pretrained(cls, folder: Path) -> TinyVLA:

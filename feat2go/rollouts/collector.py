@@ -21,6 +21,7 @@ class Collector:
 
     Attributes:
         num_env_steps: actions carried out so far.
+        num_seeds: seeds drawn so far.
     """
 
     def __init__(self, env: VectorEnv, num_steps: int, seeds: Iterator[int]) -> None:
@@ -29,6 +30,7 @@ class Collector:
         self.env = env
         self.num_steps = num_steps
         self.num_env_steps = 0
+        self.num_seeds = 0
         self._seeds = seeds
         self._next_seeds: list[int] = []
         self._observation: Observation | None = None
@@ -38,8 +40,8 @@ class Collector:
     ) -> Rollout:
         """One rollout, with rewards of zero. Call it in eval mode, without gradients."""
         if self._observation is None:
-            self._observation = self.env.reset([next(self._seeds) for _ in range(self.env.num_envs)])
-            self._next_seeds = [next(self._seeds) for _ in range(self.env.num_envs)]
+            self._observation = self.env.reset([self._draw_seed() for _ in range(self.env.num_envs)])
+            self._next_seeds = [self._draw_seed() for _ in range(self.env.num_envs)]
         observations: list[Observation] = []
         outputs: list[PolicyOutput] = []
         steps: list[Step] = []
@@ -48,12 +50,16 @@ class Collector:
             outputs.append(_act(policy, self._observation, temperature, generator, device))
             step = self.env.step(outputs[-1].actions, self._next_seeds)
             for ended in step.final_index.tolist():
-                self._next_seeds[ended] = next(self._seeds)
+                self._next_seeds[ended] = self._draw_seed()
             steps.append(step)
             self._observation = step.observation
         rollout = _stack(observations, outputs, steps)
         self.num_env_steps += int(rollout.valid.sum())
         return _with_critic(rollout, policy, self._observation, device)
+
+    def _draw_seed(self) -> int:
+        self.num_seeds += 1
+        return next(self._seeds)
 
 
 def _act(

@@ -1,0 +1,92 @@
+"""What every command does with its arguments: registry names, layered configs, one-sentence errors."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonargparse import ArgumentParser, get_loader, set_loader
+
+from feat2go.cli.expand import class_paths, expand, expand_argv
+
+_yaml_loader = get_loader("yaml")
+
+
+def install_names() -> None:
+    """From here on jsonargparse understands short names in YAML."""
+
+    def load(text: str) -> Any:
+        return expand(_yaml_loader(text))
+
+    set_loader("yaml", load)
+
+
+def read_argv(argv: Sequence[str]) -> list[str]:
+    """Expand short names and refuse what jsonargparse would get wrong without a word.
+
+    Raises:
+        ValueError: if one layer of the configuration changes a class that an earlier one gave arguments: jsonargparse
+            would hand the old class's arguments to the new one.
+    """
+    expanded = expand_argv(argv)
+    _refuse_changed_classes(expanded)
+    return expanded
+
+
+def _refuse_changed_classes(argv: Sequence[str]) -> None:
+    given: dict[str, tuple[str, bool]] = {}
+    for layer, source in _layers(argv):
+        for key, (class_path, has_arguments) in class_paths(layer).items():
+            earlier = given.get(key)
+            if earlier is not None and earlier[0] != class_path and earlier[1]:
+                raise ValueError(
+                    f"{source} makes {key} a {class_path}, but an earlier config makes it a {earlier[0]} with "
+                    "arguments, which would leak into the new class. Put the class and its init_args into one config."
+                )
+            given[key] = (class_path, has_arguments or (earlier is not None and earlier[1]))
+
+
+def _layers(argv: Sequence[str]) -> list[tuple[Any, str]]:
+    layers: list[tuple[Any, str]] = []
+    for i, argument in enumerate(argv):
+        option, equals, value = argument.partition("=")
+        if not option.startswith("--"):
+            continue
+        if not equals:
+            value = argv[i + 1] if i + 1 < len(argv) else ""
+        if option == "--config" and Path(value).is_file():
+            layers.append((expand(yaml.safe_load(Path(value).read_text())), value))
+        elif option.endswith(".class_path") or (value and "." in value and _is_class(value)):
+            layers.append((_nest(option[2:].removesuffix(".class_path"), value), option))
+    return layers
+
+
+def _is_class(value: str) -> bool:
+    return all(part.isidentifier() for part in value.split("."))
+
+
+def _nest(key: str, class_path: str) -> Any:
+    tree: Any = {"class_path": class_path}
+    for part in reversed(key.split(".")):
+        if part != "init_args":
+            tree = {part: tree}
+    return tree
+
+
+def run_function(function: Callable[..., Any], name: str, argv: Sequence[str]) -> Any:
+    """Call a typed function with arguments from ``argv`` and ``--config`` files.
+
+    The first line of its docstring is the command's help; its ``Args`` are the options'.
+    """
+    install_names()
+    summary = (inspect.getdoc(function) or "").partition("\n")[0]
+    parser = ArgumentParser(prog=f"feat2go {name}", description=summary)
+    parser.add_argument("--config", action="config", help="YAML file; may be given more than once")
+    parser.add_function_arguments(function, as_positional=True)
+    config = parser.parse_args(read_argv(argv))
+    config.pop("config", None)
+    arguments = parser.instantiate(config)
+    return function(**vars(arguments))

@@ -1,0 +1,71 @@
+"""``feat2go fit | validate | test | predict``: LightningCLI with registry names and the guards of docs/traps.md."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import LightningDataModule, LightningModule
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+
+from feat2go.cli.parsing import install_names, read_argv
+
+
+class TrainingCLI(LightningCLI):
+    """LightningCLI whose runs live in one folder, ``--run_dir``: config, logs, checkpoints and the exported model."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_argument("--run_dir", type=str, default="runs/default", help="folder of everything the run writes")
+
+    def before_instantiate_classes(self) -> None:
+        config = self.config[self.subcommand]
+        config.trainer.default_root_dir = config.run_dir
+
+    def instantiate_trainer(self, **kwargs: Any) -> Any:
+        """Add the loggers, progress bar and checkpoints that the config does not set itself."""
+        trainer = self.config_init[self.subcommand]["trainer"]
+        run_dir = Path(trainer["default_root_dir"])
+        # `logger: false` stays as it is; only an unset one is filled in.
+        if trainer.get("logger") is None:
+            kwargs["logger"] = [
+                TensorBoardLogger(run_dir, name="", version=""),
+                CSVLogger(run_dir, name="", version=""),
+            ]
+        kwargs["callbacks"] = [*(trainer.get("callbacks") or []), *_default_callbacks(trainer, run_dir)]
+        return super().instantiate_trainer(**kwargs)
+
+    def _parse_ckpt_path(self) -> None:
+        """Leave the command line alone: Lightning would let the checkpoint's hyper-parameters override it."""
+
+
+def _default_callbacks(trainer: Any, run_dir: Path) -> list[Callback]:
+    given = tuple(type(callback) for callback in trainer.get("callbacks") or [])
+    callbacks: list[Callback] = []
+    if trainer.get("enable_progress_bar") is not False and not any(issubclass(c, RichProgressBar) for c in given):
+        callbacks.append(RichProgressBar())
+    if trainer.get("enable_checkpointing") is not False and not any(issubclass(c, ModelCheckpoint) for c in given):
+        # At the end of an epoch only: in the middle of one, the rollout that it belongs to is not saved.
+        callbacks.append(
+            ModelCheckpoint(run_dir / "checkpoints", save_last=True, every_n_epochs=1, save_on_train_epoch_end=True)
+        )
+    return callbacks
+
+
+def run(words: Sequence[str]) -> None:
+    """Parse, build and run one of Lightning's verbs."""
+    install_names()
+    TrainingCLI(
+        LightningModule,
+        LightningDataModule,
+        subclass_mode_model=True,
+        subclass_mode_data=True,
+        args=read_argv(words),
+        # Episodes before the first update would only be waited for.
+        trainer_defaults={"num_sanity_val_steps": 0, "log_every_n_steps": 1},
+        # A run that is resumed finds its own config there.
+        save_config_kwargs={"overwrite": True},
+        parser_kwargs={"default_env": False},
+    )

@@ -1,0 +1,178 @@
+"""The LightningModule that trains policies."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.utilities import rank_zero_warn
+from torch import Tensor, nn
+
+from feat2go.core.intervals import wilson
+from feat2go.core.slots import Algorithm, Policy
+from feat2go.core.types import EvaluationRow, PolicyBatch
+from feat2go.data.windows import DemonstrationBatch
+from feat2go.policies.load import load_policy
+
+
+class PolicyModule(LightningModule):
+    """Trains a policy with an algorithm: thin glue between Lightning and ``algorithm.loss``.
+
+    Args:
+        policy: makes the policy; called when training starts, so that parsing a config stays cheap.
+        algorithm: gives the loss; PPO on rollouts, BC on demonstrations.
+        optimizer: makes the optimiser from parameters.
+        lr_scheduler: optional, stepped once per epoch.
+        initial_policy: folder of a saved policy to start from; its architecture must be ``policy``'s.
+        max_ratio_error: how far from 1 the first importance ratio after a rollout may be before the run says so.
+    """
+
+    def __init__(
+        self,
+        policy: Callable[[], Policy],
+        algorithm: Algorithm,
+        optimizer: OptimizerCallable,
+        lr_scheduler: LRSchedulerCallable | None = None,
+        initial_policy: str | None = None,
+        max_ratio_error: float = 0.05,
+    ) -> None:
+        super().__init__()
+        self.algorithm = algorithm
+        self.policy: Any = None
+        self.reference: nn.Module | None = None
+        self._make_policy = policy
+        self._make_optimizer = optimizer
+        self._make_scheduler = lr_scheduler
+        self._initial_policy = initial_policy
+        self._max_ratio_error = max_ratio_error
+        self._first_ratio: Tensor | None = None
+        self._update_start = 0.0
+        self._num_samples = 0
+
+    def configure_model(self) -> None:
+        """Build the policy, and a copy of its start where the algorithm compares with it."""
+        if self.policy is not None:
+            return
+        self.policy = self._make_policy()
+        if self._initial_policy is not None:
+            self._start_from(Path(self._initial_policy))
+        if getattr(self.algorithm, "needs_reference", False):
+            self.reference = copy.deepcopy(self.policy).requires_grad_(False)
+
+    def _start_from(self, folder: Path) -> None:
+        start = load_policy(folder)
+        if type(start) is not type(self.policy):
+            raise ValueError(f"initial_policy {folder} is a {type(start).__name__}, not a {type(self.policy).__name__}")
+        try:
+            self.policy.load_state_dict(start.state_dict())
+        except RuntimeError as error:
+            raise ValueError(f"initial_policy {folder} does not fit the policy of this config: {error}") from error
+
+    def configure_optimizers(self) -> Any:
+        optimizer = self._make_optimizer(p for p in self.policy.parameters() if p.requires_grad)
+        if self._make_scheduler is None:
+            return optimizer
+        return {"optimizer": optimizer, "lr_scheduler": self._make_scheduler(optimizer)}
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        return batch.to(device) if isinstance(batch, (PolicyBatch, DemonstrationBatch)) else batch
+
+    def training_step(self, batch: PolicyBatch | DemonstrationBatch, batch_index: int) -> Tensor:
+        if batch_index == 0:
+            self._update_start, self._num_samples = time.perf_counter(), 0
+        rows = self._rows(batch)
+        loss, metrics = self._loss(rows)
+        if batch_index == 0:
+            self._check_first_ratio(metrics)
+        self._num_samples += len(rows)
+        # Always logged, whatever the step: a metric that only some ranks log would block the others.
+        self.log_dict(
+            {f"train/{name}": value for name, value in metrics.items()},
+            on_step=False,
+            on_epoch=True,
+            batch_size=len(rows),
+        )
+        if self._first_ratio is not None:
+            self.log("train/first_ratio", self._first_ratio, on_step=False, on_epoch=True, batch_size=1)
+        return loss
+
+    def on_train_epoch_end(self) -> None:
+        rollout = getattr(self._data(), "rollout_metrics", {})
+        seconds = time.perf_counter() - self._update_start
+        self.log_dict(
+            {**{f"rollout/{k}": v for k, v in rollout.items()}, "train/samples_per_s": self._num_samples / seconds}
+        )
+        if "success" in rollout:
+            self.log("success", rollout["success"], prog_bar=True, logger=False)
+
+    def validation_step(self, batch: Any, batch_index: int) -> None:
+        if isinstance(batch, DemonstrationBatch):
+            loss, _ = self._loss(self._rows(batch))
+            self.log("val/nll", loss, batch_size=len(batch), sync_dist=True)
+            return
+        self._log_outcome("val", self._data().evaluate(self.policy, batch, "development"))
+
+    def test_step(self, batch: Any, batch_index: int) -> None:
+        self._log_outcome("test", self._data().evaluate(self.policy, batch, "evaluation"))
+
+    def predict_step(self, batch: Any, batch_index: int) -> list[EvaluationRow]:
+        """One row per evaluation episode."""
+        rows: list[EvaluationRow] = self._data().evaluate(self.policy, batch, "evaluation")
+        return rows
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """So that the checkpoint alone says how to rebuild the policy."""
+        checkpoint["policy_config"] = self.policy.config
+
+    def on_fit_end(self) -> None:
+        """Leave the policy as a folder that ``feat2go evaluate`` and ``initial_policy`` take."""
+        if self.trainer.is_global_zero and not self.trainer.fast_dev_run:
+            self.policy.save_pretrained(Path(self.trainer.default_root_dir) / "policy")
+
+    def _data(self) -> Any:
+        return self.trainer.datamodule  # type: ignore[attr-defined]
+
+    def _rows(self, batch: PolicyBatch | DemonstrationBatch) -> PolicyBatch:
+        if isinstance(batch, PolicyBatch):
+            return batch
+        zeros = torch.zeros(len(batch), device=batch.actions.device)
+        tokens = self.policy.encode(batch.actions)
+        return PolicyBatch(
+            observation=batch.observation,
+            tokens=tokens,
+            mask=batch.mask.repeat_interleave(batch.actions.shape[2], dim=1),
+            logprob=torch.zeros_like(tokens, dtype=torch.float32),
+            value=zeros,
+            advantage=zeros,
+            target_return=zeros,
+        )
+
+    def _loss(self, rows: PolicyBatch) -> tuple[Tensor, dict[str, Tensor]]:
+        if self.reference is None:
+            return self.algorithm.loss(self.policy, rows)
+        return self.algorithm.loss(self.policy, rows, reference=self.reference)  # type: ignore[call-arg]
+
+    def _check_first_ratio(self, metrics: dict[str, Tensor]) -> None:
+        """The policy that is trained first is the policy that acted, so its importance ratio is 1.
+
+        It is not where dropout, a mask, precision or a stale rollout makes the two differ.
+        """
+        self._first_ratio = metrics.get("ratio")
+        if self._first_ratio is not None and abs(float(self._first_ratio) - 1) > self._max_ratio_error:
+            rank_zero_warn(
+                f"the importance ratio right after the rollout is {float(self._first_ratio):.4f} instead of 1: "
+                "the log-probs of rollout and update disagree, and this run can't be trusted"
+            )
+
+    def _log_outcome(self, stage: str, rows: list[EvaluationRow]) -> None:
+        for name in ("success_once", "success_at_end"):
+            num_successes = sum(getattr(row, name) for row in rows)
+            low, high = wilson(num_successes, len(rows))
+            outcome = {name: num_successes / len(rows), f"{name}_low": low, f"{name}_high": high}
+            self.log_dict({f"{stage}/{key}": value for key, value in outcome.items()}, batch_size=len(rows))

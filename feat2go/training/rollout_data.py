@@ -1,0 +1,189 @@
+"""The LightningDataModule whose training data is what the policy does."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningDataModule
+
+from feat2go.core.protocols import OnPolicyAlgorithm, ValuePredictor
+from feat2go.core.seeding import episode_seed, generator, rollout_seeds
+from feat2go.core.slots import RewardShaper, VectorEnv
+from feat2go.core.types import EvaluationRow, PolicyBatch
+from feat2go.rollouts.collector import Collector
+from feat2go.rollouts.evaluation import evaluate
+from feat2go.rollouts.loader import RolloutLoader
+from feat2go.rollouts.relabel import outcome_metrics, relabel, terminal_values
+from feat2go.values.frozen import FrozenValue
+
+
+class RolloutDataModule(LightningDataModule):
+    """Rollouts for training, fixed development and evaluation episodes for validation and test.
+
+    One epoch of the Trainer is one rollout of ``num_steps`` decisions in every environment.
+
+    Args:
+        env: makes the environments; once for training, once more for validation.
+        reward: what an episode's outcome is worth.
+        value_model: folder of a frozen value model; required where ``reward`` needs it, else only logged.
+        num_steps: decisions per environment and rollout.
+        num_epochs: passes over a rollout.
+        num_minibatches: optimiser steps per pass.
+        num_eval_episodes: episodes of one validation or test.
+        eval_temperature: of the policy in validation and test; 0 is greedy.
+        seed: of the rollouts; different runs differ in it.
+    """
+
+    def __init__(
+        self,
+        env: Callable[[], VectorEnv],
+        reward: RewardShaper,
+        num_steps: int,
+        value_model: str | None = None,
+        num_epochs: int = 1,
+        num_minibatches: int = 4,
+        num_eval_episodes: int = 64,
+        eval_temperature: float = 0.0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if reward.needs_value and value_model is None:
+            raise ValueError(
+                f"the reward {type(reward).__name__} needs a value model: set data.value_model to the folder "
+                "`value/` of a run of `feat2go fit --config configs/value_*.yaml`"
+            )
+        self.rollout_metrics: dict[str, float] = {}
+        self._make_env = env
+        self._reward = reward
+        self._value_model = value_model
+        self._num_steps = num_steps
+        self._num_epochs = num_epochs
+        self._num_minibatches = num_minibatches
+        self._num_eval_episodes = num_eval_episodes
+        self._eval_temperature = eval_temperature
+        self._seed = seed
+        self._predictor: ValuePredictor | None = None
+        self._collector: Collector | None = None
+        self._past = {"num_seeds": 0, "num_env_steps": 0}
+        self._eval_env: VectorEnv | None = None
+
+    def setup(self, stage: str) -> None:
+        if self._value_model is not None and self._predictor is None:
+            self._predictor = FrozenValue.load(self._value_model)
+        world_size = self._world()[1]
+        if self._num_eval_episodes % world_size:
+            raise ValueError(
+                f"num_eval_episodes ({self._num_eval_episodes}) must be a multiple of the number of processes "
+                f"({world_size}): otherwise some episodes would count twice"
+            )
+
+    def train_dataloader(self) -> RolloutLoader:
+        rank, world_size = self._world()
+        if self._collector is None:
+            seeds = rollout_seeds(self._seed, rank, world_size, self._past["num_seeds"])
+            self._collector = Collector(self._make_env(), self._num_steps, seeds)
+            _require_fit(self.trainer.lightning_module.policy, self._collector.env)  # type: ignore[union-attr]
+        shuffle = generator(self._seed, rank, "shuffle")
+        return RolloutLoader(self._collect, self._num_epochs, self._num_minibatches, shuffle)
+
+    def val_dataloader(self) -> SeedLoader:
+        return self._episodes("development")
+
+    def test_dataloader(self) -> SeedLoader:
+        return self._episodes("evaluation")
+
+    def predict_dataloader(self) -> SeedLoader:
+        return self._episodes("evaluation")
+
+    def evaluate(self, policy: Any, seeds: Sequence[int], setting: str) -> list[EvaluationRow]:
+        """Run each seed once in the evaluation environments; one row per episode."""
+        if self._eval_env is None:
+            self._eval_env = self._make_env()
+        return evaluate(
+            self._eval_env,
+            policy,
+            list(seeds),
+            temperature=self._eval_temperature,
+            predictor=self._predictor,
+            setting=setting,
+        )
+
+    def state_dict(self) -> dict[str, int]:
+        """How far the rollouts have come: a resumed run goes on with new episodes."""
+        if self._collector is None:
+            return dict(self._past)
+        return {name: past + getattr(self._collector, name) for name, past in self._past.items()}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        self._past = dict(state_dict)
+
+    def teardown(self, stage: str) -> None:
+        for env in (self._collector.env if self._collector else None, self._eval_env):
+            if env is not None:
+                env.close()
+        self._collector = self._eval_env = None
+
+    def _collect(self) -> PolicyBatch:
+        trainer: Any = self.trainer
+        module = trainer.lightning_module
+        algorithm: OnPolicyAlgorithm = module.algorithm
+        assert self._collector is not None
+        start = time.perf_counter()
+        steps_before = self._collector.num_env_steps
+        noise = generator(self._seed, trainer.global_rank, "rollout", trainer.current_epoch)
+        # Under the plugin's context, so that rollout and update compute in the same precision.
+        with torch.no_grad(), trainer.precision_plugin.forward_context(), _eval_mode(module):
+            rollout = self._collector.collect(module.policy, algorithm.temperature, noise, module.device)
+        collected = time.perf_counter()
+        values = terminal_values(rollout, self._predictor)
+        rollout = relabel(rollout, self._reward, values)
+        num_steps = self._collector.num_env_steps
+        self.rollout_metrics = {
+            **outcome_metrics(rollout, values),
+            "env_steps": float(self._past["num_env_steps"] + num_steps),
+            "env_steps_per_s": (num_steps - steps_before) / (collected - start),
+            "reward_share_of_time": (time.perf_counter() - collected) / (time.perf_counter() - start),
+        }
+        return algorithm.prepare(rollout)
+
+    def _episodes(self, split: str) -> SeedLoader:
+        rank, world_size = self._world()
+        return SeedLoader([episode_seed(split, i) for i in range(rank, self._num_eval_episodes, world_size)])
+
+    def _world(self) -> tuple[int, int]:
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
+
+class SeedLoader:
+    """One batch: all evaluation seeds of this rank. No sampler can repeat one to make ranks even."""
+
+    def __init__(self, seeds: list[int]) -> None:
+        self.seeds = seeds
+
+    def __len__(self) -> int:
+        return 1
+
+    def __iter__(self) -> Iterator[list[int]]:
+        yield self.seeds
+
+
+@contextmanager
+def _eval_mode(module: torch.nn.Module) -> Iterator[None]:
+    was_training = module.training
+    module.eval()
+    try:
+        yield
+    finally:
+        module.train(was_training)
+
+
+def _require_fit(policy: Any, env: VectorEnv) -> None:
+    if policy.action_dim != env.action_dim:
+        raise ValueError(
+            f"the policy has action_dim {policy.action_dim}, the environment {env.env_id} has {env.action_dim}: "
+            "set model.policy.init_args.action_dim"
+        )
