@@ -58,3 +58,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         # What a user can mend. Anything else is a defect of ours and keeps its traceback.
         print(f"feat2go: {error.args[0] if isinstance(error, LookupError) and error.args else error}", file=sys.stderr)
         raise SystemExit(1) from error
+
+
+if __name__ == "__main__":
+    main()

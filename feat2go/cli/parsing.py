@@ -76,17 +76,21 @@ def _nest(key: str, class_path: str) -> Any:
     return tree
 
 
-def run_function(function: Callable[..., Any], name: str, argv: Sequence[str]) -> Any:
-    """Call a typed function with arguments from ``argv`` and ``--config`` files.
+def run_function(function: Callable[..., Any], words: Sequence[str], positional: Sequence[str] = ()) -> Any:
+    """Call a typed function with arguments from a command line and its ``--config`` files.
 
-    The first line of its docstring is the command's help; its ``Args`` are the options'.
+    Args:
+        function: its signature gives the options, its docstring their help.
+        words: the command's name, then its arguments.
+        positional: parameters that are given without a name.
     """
     install_names()
     summary = (inspect.getdoc(function) or "").partition("\n")[0]
-    parser = ArgumentParser(prog=f"feat2go {name}", description=summary)
+    parser = ArgumentParser(prog=f"feat2go {words[0]}", description=summary)
     parser.add_argument("--config", action="config", help="YAML file; may be given more than once")
-    parser.add_function_arguments(function, as_positional=True)
-    config = parser.parse_args(read_argv(argv))
+    for name in positional:
+        parser.add_argument(name, type=inspect.signature(function, eval_str=True).parameters[name].annotation)
+    parser.add_function_arguments(function, skip=set(positional))
+    config = parser.parse_args(read_argv(words[1:]))
     config.pop("config", None)
-    arguments = parser.instantiate(config)
-    return function(**vars(arguments))
+    return function(**vars(parser.instantiate(config)))

@@ -1,0 +1,43 @@
+# `make demo` on a fresh machine is all that it takes; every target installs what it needs first.
+
+VENV ?= .venv
+ENV ?= maniskill
+BIN = $(VENV)/bin
+
+.PHONY: install demo test lint bench docs lock
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml requirements/lock.txt requirements/torch-version.txt requirements/install.sh requirements/system.sh
+ifneq ($(ENV),tabletop)
+	@bash requirements/system.sh
+endif
+	@bash requirements/install.sh $(VENV)
+	@touch $@
+
+demo: install
+	@$(BIN)/feat2go demo --env $(ENV)
+
+# The weights are fetched first, so that no test has to reach a network.
+test: install
+	@$(BIN)/feat2go weights get mobilenet_v2 dinov2_small minilm
+	@$(BIN)/python -m pytest
+
+lint: install
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: install
+	@for benchmark in benchmarks/*.py; do \
+	    case $$benchmark in benchmarks/record.py) continue;; esac; \
+	    echo "== $$benchmark"; $(BIN)/python $$benchmark || exit 1; \
+	done
+
+docs: install
+	@$(BIN)/python -m pip -qq install mkdocs-material 'mkdocstrings[python]'
+	@$(BIN)/mkdocs build --strict
+
+lock:
+	@bash requirements/lock.sh
