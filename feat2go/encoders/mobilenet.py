@@ -1,0 +1,124 @@
+"""MobileNetV2 (Sandler et al., 2018, arXiv:1801.04381) with packaged ImageNet weights."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn.utils import fuse_conv_bn_eval
+
+from feat2go.core import weights
+from feat2go.encoders.frozen import FrozenEncoder
+from feat2go.encoders.preprocess import normalise, resize
+
+# Table 2 of the paper: expansion t, channels c, repeats n, stride s.
+BLOCKS = [(1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)]
+NUM_LAYERS = 19
+
+
+class MobileNetV2(FrozenEncoder):
+    """MobileNetV2, pretrained on ImageNet. Needs ``feat2go weights get mobilenet_v2``.
+
+    Args:
+        image_size: side that frames are resized to (bilinear, antialiased), a multiple of the layer's stride.
+        layer: which of the layers 0 to 18 gives the features; -1 is the last. At 224 pixels, 18 gives 7x7 patches of
+            1280 channels and 13 gives 14x14 of 96. The last follows an episode's time best: rank correlation of the
+            similarity to the last frame with time .87 on simulated arms, .84 for layer 13.
+        batch_size: frames at once.
+
+    Raises:
+        ValueError: for a layer or image size that don't fit.
+        WeightsError: if the weights are absent or damaged.
+    """
+
+    def __init__(self, image_size: int = 224, layer: int = -1, batch_size: int = 16) -> None:
+        if not -NUM_LAYERS <= layer < NUM_LAYERS:
+            raise ValueError(f"layer must be in [{-NUM_LAYERS}, {NUM_LAYERS}), got {layer}")
+        layer %= NUM_LAYERS
+        super().__init__(batch_size, {"image_size": image_size, "layer": layer})
+        self.layer = layer
+        layers = mobilenet_v2_layers()
+        state = load_file(weights.path("mobilenet_v2") / "model.safetensors")
+        layers.load_state_dict({name.removeprefix("features."): tensor for name, tensor in state.items()})
+        self.features = nn.Sequential(*list(layers)[: layer + 1])
+        convolutions = [module for module in self.features.modules() if isinstance(module, nn.Conv2d)]
+        stride = math.prod(convolution.stride[0] for convolution in convolutions)
+        if image_size < stride or image_size % stride:
+            raise ValueError(f"image_size must be a multiple of {stride}, got {image_size}")
+        self.image_size = image_size
+        self._shape = ((image_size // stride) ** 2, convolutions[-1].out_channels)
+        self.freeze()
+        # Before folding, whose last bits depend on the machine.
+        self._fingerprint = self.fingerprint
+        fold_batch_norms(self.features)
+        self.features.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @property
+    def feature_shape(self) -> tuple[int, int]:
+        return self._shape
+
+    def patch_features(self, frames: Tensor) -> Tensor:
+        pixels = normalise(resize(frames, self.image_size, "bilinear"))
+        grid: Tensor = self.features(pixels.contiguous(memory_format=torch.channels_last))
+        return grid.flatten(2).transpose(1, 2)
+
+
+def mobilenet_v2_layers() -> nn.Sequential:
+    """The untrained layers 0 to 18."""
+    layers: list[nn.Module] = [nn.Sequential(*_convolution(3, 32, kernel=3, stride=2))]
+    channels = 32
+    for expansion, out_channels, repeats, first_stride in BLOCKS:
+        for repeat in range(repeats):
+            stride = first_stride if repeat == 0 else 1
+            layers.append(InvertedResidual(channels, out_channels, stride, expansion))
+            channels = out_channels
+    layers.append(nn.Sequential(*_convolution(channels, 1280, kernel=1)))
+    return nn.Sequential(*layers)
+
+
+class InvertedResidual(nn.Module):
+    """Widen by 1x1, filter each channel by 3x3, narrow by 1x1 without an activation."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        hidden = in_channels * expansion
+        widen = _convolution(in_channels, hidden, kernel=1) if expansion > 1 else []
+        narrow = [nn.Conv2d(hidden, out_channels, 1, bias=False), nn.BatchNorm2d(out_channels)]
+        self.conv = nn.Sequential(
+            *widen, *_convolution(hidden, hidden, kernel=3, stride=stride, groups=hidden), *narrow
+        )
+        self.has_shortcut = stride == 1 and in_channels == out_channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.conv(x)
+        return x + y if self.has_shortcut else y
+
+
+def fold_batch_norms(features: nn.Sequential) -> None:
+    """Scale and shift inside the convolutions, in place: the same features, nearly twice as fast on a CPU."""
+    for index, layer in enumerate(features):
+        if isinstance(layer, InvertedResidual):
+            layer.conv = _folded(layer.conv)
+        elif isinstance(layer, nn.Sequential):
+            features[index] = _folded(layer)
+
+
+def _folded(modules: nn.Sequential) -> nn.Sequential:
+    folded: list[nn.Module] = []
+    for module in modules:
+        previous = folded[-1] if folded else None
+        if isinstance(module, nn.BatchNorm2d) and isinstance(previous, nn.Conv2d):
+            folded[-1] = fuse_conv_bn_eval(previous, module)
+        else:
+            folded.append(module)
+    return nn.Sequential(*folded)
+
+
+def _convolution(in_channels: int, out_channels: int, kernel: int, stride: int = 1, groups: int = 1) -> list[nn.Module]:
+    return [
+        nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=False),
+        nn.BatchNorm2d(out_channels),
+        nn.ReLU6(inplace=True),
+    ]
