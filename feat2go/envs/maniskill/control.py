@@ -1,0 +1,49 @@
+"""From our actions to ManiSkill's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+
+class Control:
+    """Carries out flat actions of one robot, or of several one after the other.
+
+    End-effector actions are (x, y, z, rx, ry, rz, gripper) per arm, in the axes of the robot's base: a translation of
+    0.1 m per unit, a right-handed rotation vector of 0.1 rad per unit whose length is cut at 1 unit, and a gripper that
+    opens at +1 and closes at -1. Joint actions are one delta per joint (0.1 rad per unit for the Panda), then the
+    gripper.
+
+    Attributes:
+        agents: the robots.
+        action_dim: A.
+    """
+
+    def __init__(self, env: Any, control: str) -> None:
+        self._env = env
+        several = getattr(env.agent, "agents_dict", None)
+        self._agents = several or {"": env.agent}
+        self._widths = [agent.single_action_space.shape[0] for agent in self._agents.values()]
+        self._is_dict = several is not None
+        self.agents = list(self._agents.values())
+        self.action_dim = sum(self._widths)
+        self._signs = np.concatenate([_signs(agent, control) for agent in self.agents])
+
+    def apply(self, actions: np.ndarray) -> dict[str, torch.Tensor]:
+        """Carry out float32 (N, A); returns the task's flags."""
+        command = torch.from_numpy(actions * self._signs).to(self._env.device)
+        if self._is_dict:
+            command = dict(zip(self._agents, command.split(self._widths, dim=1), strict=True))
+        *_, flags = self._env.step(command)
+        return flags
+
+
+def _signs(agent: Any, control: str) -> np.ndarray:
+    """+1 or -1 for each dimension of an action."""
+    signs = np.ones(agent.single_action_space.shape[0], np.float32)
+    if control == "ee":
+        # ManiSkill multiplies rotations by rot_lower, which is negative, so it turns the other way round.
+        signs[3:6] = np.sign(agent.controller.controllers["arm"].config.rot_lower)
+    return signs

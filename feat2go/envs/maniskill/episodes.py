@@ -1,0 +1,150 @@
+"""Carrying out chunks of actions in the rows of one scene, and keeping the books of their episodes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from feat2go.envs.maniskill.config import SimulationConfig
+from feat2go.envs.maniskill.experts import expert_for
+from feat2go.envs.maniskill.scene import Scene
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Where pictures and states are written, N rows each. May lie in memory that processes share.
+
+    Attributes:
+        images, final_images: uint8 (N, H, W, 3): what is seen now, and the last sight of the episode that ended last.
+        state, final_state: float32 (N, S), likewise.
+    """
+
+    images: np.ndarray
+    state: np.ndarray
+    final_images: np.ndarray
+    final_state: np.ndarray
+
+    def rows(self, rows: slice) -> Frames:
+        """Views of some rows."""
+        return Frames(self.images[rows], self.state[rows], self.final_images[rows], self.final_state[rows])
+
+
+@dataclass(frozen=True)
+class Flags:
+    """What became of each action of a chunk: bool (N, C) as in ``core.types.Step``, and ``milestone`` int64 (N, C)."""
+
+    terminated: np.ndarray
+    truncated: np.ndarray
+    success: np.ndarray
+    valid: np.ndarray
+    milestone: np.ndarray
+
+    @classmethod
+    def empty(cls, num_rows: int, chunk: int) -> Flags:
+        """Nothing was carried out."""
+        false = [np.zeros((num_rows, chunk), bool) for _ in range(4)]
+        return cls(*false, milestone=np.zeros((num_rows, chunk), np.int64))
+
+    @classmethod
+    def concat(cls, parts: Sequence[Flags]) -> Flags:
+        """Join the rows."""
+        names = cls.__dataclass_fields__
+        return cls(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
+
+    @property
+    def ended(self) -> np.ndarray:
+        """Bool (N,): whose episode ended in this chunk."""
+        return (self.terminated | self.truncated).any(axis=1)
+
+
+class EpisodeRunner:
+    """The episodes of one scene's rows.
+
+    Args:
+        scene: N rows.
+        config: what the scene was built from.
+        frames: N rows to write to. After each call they show the present state; pictures are taken at the end of a
+            chunk and at the end of an episode only.
+    """
+
+    def __init__(self, scene: Scene, config: SimulationConfig, frames: Frames) -> None:
+        self._scene = scene
+        self._frames = frames
+        self._experts = [
+            expert_for(config.task, scene.env, row, config.expert_noise, config.expert_tempo)
+            if config.control == "ee"
+            else None
+            for row in range(scene.num_rows)
+        ]
+        self._elapsed = np.zeros(scene.num_rows, np.int64)
+        self._milestone = np.zeros(scene.num_rows, np.int64)
+        self._is_running = np.zeros(scene.num_rows, bool)
+
+    def reset(self, seeds: Sequence[int]) -> None:
+        """Start a new episode in every row."""
+        for row, seed in enumerate(seeds):
+            self._begin(row, seed)
+        self._look(self._is_running)
+
+    def step(self, actions: np.ndarray, next_seeds: Sequence[int] | None, terminate_on_success: bool) -> Flags:
+        """Carry out float32 (N, C, A), as ``VectorEnv.step`` says."""
+        flags = Flags.empty(*actions.shape[:2])
+        for position in range(actions.shape[1]):
+            if self._is_running.any():
+                self._step(actions[:, position], position, flags, terminate_on_success)
+            flags.milestone[:, position] = self._milestone
+        ended = np.flatnonzero(flags.ended)
+        if next_seeds is None:
+            self._frames.images[ended] = self._frames.final_images[ended]
+            self._frames.state[ended] = self._frames.final_state[ended]
+        else:
+            for row in ended:
+                self._begin(row, next_seeds[row])
+        self._look(self._is_running)
+        return flags
+
+    def expert_actions(self) -> np.ndarray:
+        """float32 (N, A): the experts' next actions; zero for rows without a running episode."""
+        actions = np.zeros((self._scene.num_rows, self._scene.info.action_dim), np.float32)
+        for row in np.flatnonzero(self._is_running):
+            expert = self._experts[row]
+            if expert is not None:
+                actions[row] = expert.action(int(self._elapsed[row]))
+        return actions
+
+    def close(self) -> None:
+        self._scene.close()
+
+    def _begin(self, row: int, seed: int) -> None:
+        self._scene.reset(row, int(seed))
+        self._elapsed[row] = 0
+        self._milestone[row] = 0
+        self._is_running[row] = True
+        expert = self._experts[row]
+        if expert is not None:
+            expert.reset(int(seed))
+
+    def _step(self, actions: np.ndarray, position: int, flags: Flags, terminate_on_success: bool) -> None:
+        running = self._is_running.copy()
+        scene = self._scene
+        scene.step(np.where(running[:, None], actions, np.float32(0)))
+        self._elapsed[running] += 1
+        self._milestone[running] = np.maximum(self._milestone, scene.milestone)[running]
+        terminated = running & (scene.failed | (scene.success & terminate_on_success))
+        truncated = running & ~terminated & (self._elapsed >= scene.info.max_episode_steps)
+        flags.valid[:, position] = running
+        flags.success[:, position] = running & scene.success
+        flags.terminated[:, position] = terminated
+        flags.truncated[:, position] = truncated
+        ended = terminated | truncated
+        if ended.any():
+            self._frames.final_images[ended] = scene.images()[ended]
+            self._frames.final_state[ended] = scene.states()[ended]
+        self._is_running &= ~ended
+
+    def _look(self, rows: np.ndarray) -> None:
+        if rows.any():
+            self._frames.images[rows] = self._scene.images()[rows]
+            self._frames.state[rows] = self._scene.states()[rows]

@@ -1,0 +1,29 @@
+"""Scripted closed-loop experts, without a motion planner."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from feat2go.envs.maniskill.experts.arm import Arm
+from feat2go.envs.maniskill.experts.expert import Expert, Plan
+from feat2go.envs.maniskill.experts.pick_cube import pick_cube
+from feat2go.envs.maniskill.experts.place_sphere import place_sphere
+from feat2go.envs.maniskill.experts.push_pull import pull_cube, push_cube
+from feat2go.envs.maniskill.experts.stack_cube import stack_cube
+
+EXPERTS: dict[str, Plan] = {
+    "PickCube-v1": pick_cube,
+    "StackCube-v1": stack_cube,
+    "PushCube-v1": push_cube,
+    "PullCube-v1": pull_cube,
+    "PlaceSphere-v1": place_sphere,
+}
+
+
+def expert_for(task: str, env: Any, row: int, noise: float, tempo: float) -> Expert | None:
+    """The expert for one row of a ManiSkill environment, or None for a task without one."""
+    plan = EXPERTS.get(task)
+    return Expert(plan, Arm(env, row, noise, tempo)) if plan else None
+
+
+__all__ = ["EXPERTS", "Expert", "expert_for"]

@@ -1,0 +1,140 @@
+"""The gripper of a Panda, moved in straight lines by 7-d end-effector actions. Works from the simulator's true poses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+OPEN, CLOSED = 1.0, -1.0
+
+# What one unit of an action means; see ``control.Control``.
+_METRES_PER_UNIT = 0.1
+_RADIANS_PER_UNIT = 0.1
+
+_DOWN = Rotation.from_rotvec([np.pi, 0, 0])
+_YAW_TOLERANCE_RAD = 0.08
+_MAX_PAUSE_STEPS = 6
+
+Position = np.ndarray
+Action = np.ndarray
+Motion = Iterator[Action]
+
+
+class Arm:
+    """One robot arm of one row.
+
+    Motions are generators of actions, one per control step, that look at the scene anew before each. Each motion is one
+    phase: at a tempo below 1 it draws its own speed and is preceded by a pause.
+
+    Args:
+        env: an unwrapped ManiSkill environment whose robot stands unrotated, as in the table scenes.
+        row: which of its rows.
+        noise: standard deviation of the noise on motions, in action units.
+        tempo: lowest relative speed of a phase.
+    """
+
+    def __init__(self, env: Any, row: int, noise: float, tempo: float) -> None:
+        self.env = env
+        self._row = row
+        self._noise = noise
+        self._tempo = tempo
+        self._random = np.random.default_rng(0)
+        self._speed = 1.0
+
+    def reseed(self, seed: int) -> None:
+        """Draw noise, speeds and pauses from this seed on."""
+        self._random = np.random.default_rng(seed)
+
+    @property
+    def position(self) -> Position:
+        """(3,): between the fingertips, in metres."""
+        return self._pose(self.env.agent.tcp)[:3]
+
+    def position_of(self, actor: Any) -> Position:
+        """(3,) in metres."""
+        return self._pose(actor)[:3]
+
+    def yaw_of(self, actor: Any) -> float:
+        """Rotation of an upright body about the vertical, in radians."""
+        return float(_rotation(self._pose(actor)).as_euler("zyx")[0])
+
+    def is_grasping(self, actor: Any) -> bool:
+        """Whether both fingers press on it."""
+        return bool(self.env.agent.is_grasping(actor)[self._row])
+
+    def command(self, target: Position, gripper: float, yaw: float | None = None, speed: float = 1.0) -> Action:
+        """One step towards ``target``, upright, and towards ``yaw`` modulo 90 degrees."""
+        move = (target - self.position) / _METRES_PER_UNIT
+        turn = self._turn_to(yaw).as_rotvec() / _RADIANS_PER_UNIT
+        move *= min(1.0, speed * self._speed / max(np.abs(move).max(), 1e-9))
+        turn *= min(1.0, self._speed / max(float(np.linalg.norm(turn)), 1e-9))
+        motion = np.concatenate([move, turn])
+        motion += self._random.normal(0, self._noise, 6) if self._noise else 0
+        return np.append(motion, gripper).clip(-1, 1).astype(np.float32)
+
+    def move(
+        self,
+        target: Callable[[], Position],
+        gripper: float,
+        tolerance: float,
+        yaw: Callable[[], float] | None = None,
+        speed: float = 1.0,
+        max_steps: int = 40,
+    ) -> Motion:
+        """Go there, until within ``tolerance`` metres or for ``max_steps`` at full tempo."""
+        yield from self._begin_phase(gripper)
+        for _ in range(round(max_steps / self._speed)):
+            aim = yaw() if yaw else None
+            is_near = np.linalg.norm(target() - self.position) < tolerance
+            if is_near and self._turn_to(aim).magnitude() < _YAW_TOLERANCE_RAD:
+                return
+            yield self.command(target(), gripper, aim, speed)
+
+    def carry(
+        self, actor: Any, target: Callable[[], Position], tolerance: float, speed: float = 1.0, max_steps: int = 40
+    ) -> Motion:
+        """Bring a grasped body to ``target``, until it is within ``tolerance`` metres or lost."""
+        yield from self._begin_phase(CLOSED)
+        for _ in range(round(max_steps / self._speed)):
+            missing = target() - self.position_of(actor)
+            if np.linalg.norm(missing) < tolerance or not self.is_grasping(actor):
+                return
+            yield self.command(self.position + missing, CLOSED, speed=speed)
+
+    def hold(self, gripper: float, num_steps: int) -> Motion:
+        """Stay, without noise, while the fingers open or close."""
+        for _ in range(num_steps):
+            yield np.array([0, 0, 0, 0, 0, 0, gripper], np.float32)
+
+    def grasp(self, actor: Any) -> Motion:
+        """Close the fingers until they press on the body, or give up."""
+        yield from self.hold(CLOSED, 2)
+        for _ in range(6):
+            if self.is_grasping(actor):
+                return
+            yield from self.hold(CLOSED, 1)
+
+    def _begin_phase(self, gripper: float) -> Motion:
+        if self._tempo == 1:
+            return
+        self._speed = float(self._random.uniform(self._tempo, 1))
+        longest = round(_MAX_PAUSE_STEPS * (1 - self._tempo))
+        yield from self.hold(gripper, int(self._random.integers(longest + 1)))
+
+    def _turn_to(self, yaw: float | None) -> Rotation:
+        """The smallest rotation that makes the gripper upright with this yaw modulo 90 degrees; None keeps its yaw."""
+        present = _rotation(self._pose(self.env.agent.tcp))
+        present_yaw = float((present * _DOWN.inv()).as_euler("zyx")[0])
+        turn = 0.0 if yaw is None else (yaw - present_yaw + np.pi / 4) % (np.pi / 2) - np.pi / 4
+        return Rotation.from_euler("z", present_yaw + turn) * _DOWN * present.inv()
+
+    def _pose(self, body: Any) -> np.ndarray:
+        return body.pose.raw_pose[self._row].cpu().numpy().astype(np.float64)
+
+
+def _rotation(pose: np.ndarray) -> Rotation:
+    """Of a ManiSkill pose (x, y, z, then a quaternion with its real part first)."""
+    return Rotation.from_quat(pose[[4, 5, 6, 3]])

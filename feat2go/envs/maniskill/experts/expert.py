@@ -1,0 +1,35 @@
+"""A scripted expert: a plan for an arm, played one action at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from feat2go.envs.maniskill.experts.arm import OPEN, Action, Arm, Motion
+
+# Plans never end: what is lost is picked up again, what is done is held.
+Plan = Callable[[Arm], Motion]
+
+
+class Expert:
+    """Plays a plan. Closed loop: every action looks at the scene as it is, whoever acted before."""
+
+    def __init__(self, plan: Plan, arm: Arm) -> None:
+        self._plan = plan
+        self._arm = arm
+        self.reset(0)
+
+    def reset(self, seed: int) -> None:
+        """Begin anew; noise and tempo follow from the seed."""
+        self._arm.reseed(seed)
+        self._motion = self._plan(self._arm)
+        self._elapsed = -1
+        self._action: Action = np.array([0, 0, 0, 0, 0, 0, OPEN], np.float32)
+
+    def action(self, elapsed: int) -> Action:
+        """float32 (7,): the action after ``elapsed`` steps. Asking twice gives the same answer."""
+        if elapsed != self._elapsed:
+            self._elapsed = elapsed
+            self._action = next(self._motion)
+        return self._action

@@ -1,0 +1,162 @@
+"""A ManiSkill environment, stepped without its generic observation path."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from feat2go.envs.maniskill.config import SimulationConfig, SimulationInfo
+from feat2go.envs.maniskill.control import Control
+from feat2go.envs.maniskill.requirements import explain, require_task
+from feat2go.envs.maniskill.tasks import task_named
+
+
+class Scene:
+    """N rows of one ManiSkill environment: one on a CPU, any number on a GPU.
+
+    Only what is asked for is computed: a step evaluates the task's flags, pictures are taken on request and from the
+    first camera only. ManiSkill's ``get_obs`` would render every camera and assemble a nested dictionary each time.
+
+    Attributes:
+        env: the unwrapped ManiSkill environment.
+        info: its sizes.
+        success, failed: bool (N,), after the last step.
+        milestone: int64 (N,), the furthest milestone whose condition holds after the last step.
+
+    Raises:
+        UnknownNameError: for a task that ManiSkill doesn't know.
+        RequirementError: if Vulkan or an asset is missing; the message names the command that mends it.
+    """
+
+    def __init__(self, config: SimulationConfig, num_rows: int = 1, device: str = "cpu") -> None:
+        self.env = _make(config, num_rows, device)
+        self.num_rows = num_rows
+        self._milestones = task_named(config.task).milestones
+        self._control = Control(self.env, config.control)
+        self.success = np.zeros(num_rows, bool)
+        self.failed = np.zeros(num_rows, bool)
+        self.milestone = np.zeros(num_rows, np.int64)
+        self.info = SimulationInfo(
+            action_dim=self._control.action_dim,
+            state_dim=self.states().shape[1],
+            fps=float(self.env.control_freq),
+            max_episode_steps=self._time_limit(config),
+        )
+
+    def reset(self, row: int, seed: int) -> None:
+        """Start the episode of ``seed`` in one row, alone: its randomness does not depend on the other rows."""
+        options = {} if self.num_rows == 1 else {"env_idx": torch.tensor([row], device=self.env.device)}
+        self.env.reset(seed=[seed], options=options)
+        for hidden in self.env._hidden_objects:
+            hidden.hide_visual()
+        self.success[row] = self.failed[row] = False
+        self.milestone[row] = 0
+
+    def step(self, actions: np.ndarray) -> None:
+        """Carry out one action in every row: float32 (N, A) in [-1, 1]."""
+        flags = self._control.apply(actions)
+        self.success = self._flag(flags, "success")
+        self.failed = self._flag(flags, "fail")
+        self.milestone = self._furthest(flags)
+
+    def images(self) -> np.ndarray:
+        """uint8 (N, H, W, 3): what the first camera sees now."""
+        self.env.scene.update_render(update_sensors=True, update_human_render_cameras=False)
+        camera = next(iter(self.env._sensors.values()))
+        camera.capture()
+        seen = camera.get_obs(rgb=True, depth=False, position=False, segmentation=False)
+        return seen["rgb"].cpu().numpy()
+
+    def states(self) -> np.ndarray:
+        """float32 (N, S): proprioception, then the positions of the objects that no picture shows."""
+        parts = [_proprioception(agent) for agent in self._control.agents]
+        parts += [hidden.pose.p for hidden in self.env._hidden_objects]
+        return torch.cat(parts, dim=1).cpu().numpy().astype(np.float32)
+
+    def close(self) -> None:
+        self.env.close()
+
+    def _flag(self, flags: dict[str, Any], name: str) -> np.ndarray:
+        if name not in flags:
+            return np.zeros(self.num_rows, bool)
+        return flags[name].cpu().numpy().astype(bool)
+
+    def _furthest(self, flags: dict[str, Any]) -> np.ndarray:
+        furthest = np.zeros(self.num_rows, np.int64)
+        for level, predicate in enumerate(self._milestones.values(), start=1):
+            furthest[predicate(self.env, flags).cpu().numpy()] = level
+        furthest[self.success] = len(self._milestones) + 1
+        return furthest
+
+    def _time_limit(self, config: SimulationConfig) -> int:
+        from mani_skill.utils.registration import REGISTERED_ENVS
+
+        own = REGISTERED_ENVS[config.task].max_episode_steps
+        limit = config.max_episode_steps or task_named(config.task).max_episode_steps or own
+        if limit is None:
+            raise ValueError(f"'{config.task}' has no time limit of its own; give max_episode_steps")
+        return int(limit)
+
+
+def _proprioception(agent: Any) -> torch.Tensor:
+    """(N, 5) for a gripper: its position, yaw (rad) and opening (m); the joint positions for any other robot."""
+    qpos = agent.robot.get_qpos()
+    if not hasattr(agent, "tcp") or not hasattr(agent, "finger1_link"):
+        return qpos
+    pose = agent.tcp.pose
+    w, x, y, z = pose.q.unbind(1)
+    # The gripper looks down, so its x axis is nearly horizontal: its direction is the yaw.
+    yaw = torch.atan2(2 * (x * y + w * z), 1 - 2 * (y * y + z * z))
+    return torch.cat([pose.p, yaw[:, None], qpos[:, -2:].sum(1, keepdim=True)], dim=1)
+
+
+def _make(config: SimulationConfig, num_rows: int, device: str) -> Any:
+    import gymnasium as gym
+    import mani_skill.envs  # noqa: F401  registers the tasks
+    from mani_skill.utils import sapien_utils
+    from mani_skill.utils.registration import REGISTERED_ENVS
+
+    require_task(config.task)
+    sensors: dict[str, Any] = {"width": config.image_size, "height": config.image_size, "shader_pack": "minimal"}
+    if config.view is not None:
+        sensors.update(pose=sapien_utils.look_at(*config.view), mount=None, entity_uid=None)
+    if config.fov is not None:
+        sensors.update(fov=config.fov, intrinsic=None)
+    on_gpu = device.startswith("cuda")
+    options: dict[str, Any] = {
+        "num_envs": num_rows,
+        "control_mode": {"ee": "pd_ee_delta_pose", "joint": "pd_joint_delta_pos"}[config.control],
+        "sensor_configs": sensors,
+        "sim_backend": device.replace("cuda", "physx_cuda") if on_gpu else "physx_cpu",
+        "render_backend": device.replace("cuda", "sapien_cuda") if on_gpu else "cpu",
+    }
+    if "none" in REGISTERED_ENVS[config.task].cls.SUPPORTED_OBS_MODES:
+        options["obs_mode"] = "none"
+    if "none" in REGISTERED_ENVS[config.task].cls.SUPPORTED_REWARD_MODES:
+        options["reward_mode"] = "none"
+    try:
+        with _no_prompt():
+            return gym.make(config.task, **options).unwrapped
+    except (Exception, SystemExit) as error:
+        explained = explain(error, config.task, config.control)
+        if explained is None:
+            raise
+        raise explained from error
+
+
+@contextlib.contextmanager
+def _no_prompt() -> Iterator[None]:
+    """ManiSkill asks on stdin whether to download a missing asset: let it read end-of-file instead of waiting."""
+    stdin = sys.stdin
+    with Path(os.devnull).open() as sys.stdin:
+        try:
+            yield
+        finally:
+            sys.stdin = stdin

@@ -1,0 +1,34 @@
+"""Memory that the main process and its workers write to and read from without copying through a pipe."""
+
+from __future__ import annotations
+
+import mmap
+import os
+
+import numpy as np
+
+from feat2go.envs.maniskill.episodes import Frames
+
+
+def create() -> int:
+    """The descriptor of an anonymous, still empty piece of memory. It vanishes with its last holder, even a killed one."""
+    return os.memfd_create("feat2go-maniskill", 0)
+
+
+def map_frames(descriptor: int, num_rows: int, image_size: int, state_dim: int) -> Frames:
+    """Pictures and states of ``num_rows`` environments in that memory, which is made large enough."""
+    image_bytes = num_rows * image_size * image_size * 3
+    state_bytes = num_rows * state_dim * 4
+    # States first: they need the alignment.
+    size = 2 * (state_bytes + image_bytes)
+    os.ftruncate(descriptor, size)
+    memory = np.frombuffer(mmap.mmap(descriptor, size), np.uint8)
+    state, final_state, images, final_images = np.split(memory, np.cumsum([state_bytes, state_bytes, image_bytes]))
+    state_shape = (num_rows, state_dim)
+    image_shape = (num_rows, image_size, image_size, 3)
+    return Frames(
+        images=images.reshape(image_shape),
+        state=state.view(np.float32).reshape(state_shape),
+        final_images=final_images.reshape(image_shape),
+        final_state=final_state.view(np.float32).reshape(state_shape),
+    )

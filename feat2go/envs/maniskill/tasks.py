@@ -1,0 +1,160 @@
+"""What feat2go knows of single tasks: words, milestones, where to look from, how long an episode may take.
+
+Any other ManiSkill task works too, with an instruction made of its id, success as its only milestone, its stock view
+and its own time limit.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from feat2go.envs.maniskill.config import Vector
+
+# Of a ManiSkill environment with N rows and the dictionary of its flags: bool (N,).
+Predicate = Callable[[Any, dict[str, Tensor]], Tensor]
+
+
+@dataclass(frozen=True)
+class Camera:
+    """Where the picture is taken from.
+
+    Attributes:
+        position, target: metres, in the world frame. In the table scenes, the robot's base stands at (-0.615, 0, 0).
+        fov: vertical field of view in radians.
+    """
+
+    position: Vector
+    target: Vector
+    fov: float
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task.
+
+    Attributes:
+        instructions: templates; an episode's seed chooses one.
+        milestones: name -> predicate, in the order in which they are passed on the way to success, without success.
+        camera: None for the stock view.
+        max_episode_steps: None for the task's own limit.
+    """
+
+    instructions: tuple[str, ...]
+    milestones: dict[str, Predicate]
+    camera: Camera | None = None
+    max_episode_steps: int | None = None
+
+    @property
+    def milestone_names(self) -> tuple[str, ...]:
+        return (*self.milestones, "success")
+
+    def instruction(self, seed: int) -> str:
+        """The words of the episode with this seed."""
+        return self.instructions[int(np.random.default_rng(seed).integers(len(self.instructions)))]
+
+
+def task_named(task_id: str) -> Task:
+    """What is known of a task; for a task that is not in the list, what its id tells."""
+    return TASKS.get(task_id) or Task(instructions=(_words_of(task_id),), milestones={})
+
+
+def _words_of(task_id: str) -> str:
+    """``"TwoRobotPickCube-v1"`` -> ``"two robot pick cube"``."""
+    name = re.sub(r"-v\d+$", "", task_id)
+    words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", name)
+    return " ".join(words).lower()
+
+
+def _flag(name: str) -> Predicate:
+    return lambda env, flags: flags[name]
+
+
+def _reached(actor: str, within: float) -> Predicate:
+    def predicate(env: Any, flags: dict[str, Tensor]) -> Tensor:
+        return torch.linalg.norm(env.agent.tcp.pose.p - getattr(env, actor).pose.p, dim=1) < within
+
+    return predicate
+
+
+def _lifted(actor: str, above: float) -> Predicate:
+    return lambda env, flags: getattr(env, actor).pose.p[:, 2] > above
+
+
+def _near_goal(within: float) -> Predicate:
+    def predicate(env: Any, flags: dict[str, Tensor]) -> Tensor:
+        return torch.linalg.norm((env.obj.pose.p - env.goal_region.pose.p)[:, :2], dim=1) < within
+
+    return predicate
+
+
+TASKS = {
+    "PickCube-v1": Task(
+        instructions=(
+            "pick up the red cube and move it to the goal",
+            "grasp the red cube and hold it at the goal position",
+            "lift the red block to the goal",
+        ),
+        milestones={
+            "reached": _reached("cube", 0.04),
+            "grasped": _flag("is_grasped"),
+            "lifted": _lifted("cube", 0.04),
+            "at goal": _flag("is_obj_placed"),
+        },
+        camera=Camera((0.35, 0.25, 0.45), (0.0, 0.0, 0.05), 1.1),
+    ),
+    "StackCube-v1": Task(
+        instructions=(
+            "stack the red cube on the green cube",
+            "put the red block on top of the green block",
+            "place the red cube on the green one",
+        ),
+        milestones={
+            "reached": _reached("cubeA", 0.04),
+            "grasped": _flag("is_cubeA_grasped"),
+            "lifted": _lifted("cubeA", 0.05),
+            "on top": _flag("is_cubeA_on_cubeB"),
+        },
+        camera=Camera((0.35, 0.25, 0.45), (0.0, 0.0, 0.02), 1.1),
+        max_episode_steps=100,
+    ),
+    "PushCube-v1": Task(
+        instructions=(
+            "push the blue cube to the target",
+            "push the blue block onto the red and white target",
+            "move the blue cube forward to the target",
+        ),
+        milestones={"reached": _reached("obj", 0.07), "half way": _near_goal(0.15)},
+        camera=Camera((0.35, 0.25, 0.45), (0.0, 0.0, 0.02), 1.1),
+    ),
+    "PullCube-v1": Task(
+        instructions=(
+            "pull the blue cube to the target",
+            "pull the blue block onto the red and white target",
+            "drag the blue cube back to the target",
+        ),
+        milestones={"reached": _reached("obj", 0.07), "half way": _near_goal(0.15)},
+        camera=Camera((0.35, 0.25, 0.45), (0.0, 0.0, 0.02), 1.1),
+    ),
+    "PlaceSphere-v1": Task(
+        instructions=(
+            "place the blue ball in the bin",
+            "pick up the blue sphere and put it in the bin",
+            "put the blue ball into the small bin",
+        ),
+        milestones={
+            "reached": _reached("obj", 0.03),
+            "grasped": _flag("is_obj_grasped"),
+            "lifted": _lifted("obj", 0.05),
+            "in the bin": _flag("is_obj_on_bin"),
+        },
+        camera=Camera((0.35, 0.25, 0.45), (0.0, 0.0, 0.02), 1.1),
+        max_episode_steps=80,
+    ),
+}
