@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -94,7 +95,7 @@ def _stack(observations: list[Observation], outputs: list[PolicyOutput], steps: 
         success=ended_in_success,
         valid=valid,
         bootstrap=torch.zeros_like(value),
-        last_value=value[-1],
+        last_value=torch.zeros_like(value[-1]),
         final_index=torch.cat(final_index),
         final_observation=Observation.concat([step.final_observation for step in steps]),
     )
@@ -105,10 +106,10 @@ def _with_critic(rollout: Rollout, policy: Policy, following: Observation, devic
     num_ends = len(rollout.final_index)
     both = Observation.concat([rollout.final_observation, following])
     value = _act(policy, both, 0.0, None, device).value
+    bootstrap = torch.zeros_like(rollout.value)
     t, n = rollout.final_index.T
-    rollout.bootstrap[t, n] = value[:num_ends]
+    bootstrap[t, n] = value[:num_ends]
     is_lost = ~rollout.valid.any(-1)
-    rollout.bootstrap[is_lost] = rollout.value[is_lost]
-    rollout.bootstrap[~rollout.truncated] = 0.0
-    rollout.last_value.copy_(value[num_ends:])
-    return rollout
+    bootstrap[is_lost] = rollout.value[is_lost]
+    bootstrap[~rollout.truncated] = 0.0
+    return replace(rollout, bootstrap=bootstrap, last_value=value[num_ends:])
