@@ -1,0 +1,17 @@
+"""Value networks, heads and losses, and the frozen predictor that RL asks."""
+
+from feat2go.values.frozen import FrozenValue
+from feat2go.values.heads import expectation, value_loss
+from feat2go.values.network import ValueNetwork
+from feat2go.values.small import SmallValue
+from feat2go.values.text import HashedWords, SentenceEncoder
+
+__all__ = [
+    "FrozenValue",
+    "HashedWords",
+    "SentenceEncoder",
+    "SmallValue",
+    "ValueNetwork",
+    "expectation",
+    "value_loss",
+]

@@ -1,0 +1,74 @@
+"""A value network that trains in a minute: pretrained patch features, an instruction token, a small transformer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from feat2go.core.slots import Encoder
+from feat2go.values.frozen_part import FrozenPart
+from feat2go.values.text import HashedWords
+
+
+class SmallValue(nn.Module):
+    """Patch features of a frozen encoder and the embedded instruction -> bins over progress.
+
+    Every patch becomes a token (LayerNorm, linear, learned position). The instruction is one more token; what it holds
+    after the transformer goes through LayerNorm, GELU and a linear layer to the bins, as in the paper's model.
+
+    Args:
+        encoder: builds the frozen encoder.
+        text: builds the instruction embedder, an ``nn.Module`` with ``dim`` and ``fingerprint`` that takes B sentences
+            and gives (B, dim); by default :class:`feat2go.values.text.HashedWords`.
+        num_bins: of the distribution.
+        width: of the tokens.
+        num_layers: of the transformer.
+        num_heads: of its attention; divides ``width``.
+        dropout: in the transformer.
+    """
+
+    def __init__(
+        self,
+        encoder: Callable[[], Encoder],
+        text: Callable[[], nn.Module] | None = None,
+        num_bins: int = 201,
+        width: int = 128,
+        num_layers: int = 2,
+        num_heads: int = 4,
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        if width % num_heads:
+            raise ValueError(f"width must be a multiple of num_heads; got {width} and {num_heads}")
+        built_encoder = encoder()
+        built_text: Any = HashedWords() if text is None else text()
+        num_patches, feature_dim = built_encoder.feature_shape
+        self.num_bins = num_bins
+        self.fingerprints = {"encoder": built_encoder.fingerprint, "text": built_text.fingerprint}
+        self.encoder = FrozenPart(built_encoder)
+        self.text = FrozenPart(built_text)
+        self.embed_patch = nn.Sequential(nn.LayerNorm(feature_dim), nn.Linear(feature_dim, width))
+        self.position = nn.Parameter(0.02 * torch.randn(num_patches, width))
+        self.embed_instruction = nn.Linear(built_text.dim, width)
+        layer = nn.TransformerEncoderLayer(
+            width, num_heads, 4 * width, dropout, activation="gelu", batch_first=True, norm_first=True
+        )
+        self.trunk = nn.TransformerEncoder(layer, num_layers, enable_nested_tensor=False)
+        self.head = nn.Sequential(nn.LayerNorm(width), nn.GELU(), nn.Linear(width, num_bins))
+
+    @torch.no_grad()
+    def prepare(self, images: Tensor) -> Tensor:
+        """uint8 (B, H, W, 3) -> patch features (B, P, D); float16, so that kept and fresh ones are the same."""
+        features: Tensor = self.encoder.part.encode_images(images)
+        return features.half()
+
+    def forward(self, prepared: Tensor, instruction: Sequence[str]) -> Tensor:
+        """Patch features (B, P, D) and B sentences -> logits (B, num_bins)."""
+        patches = self.embed_patch(prepared.to(self.position.dtype)) + self.position
+        sentence = self.text.part(instruction).to(self.position)
+        tokens = torch.cat([self.embed_instruction(sentence)[:, None], patches], dim=1)
+        logits: Tensor = self.head(self.trunk(tokens)[:, 0])
+        return logits
