@@ -1,0 +1,67 @@
+"""Episodes in a folder: ``dataset.json``, and ``episodes/NNNNNN.h5`` with one episode each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import overload
+
+from feat2go.core import Episode
+from feat2go.data.hdf5 import DatasetError, open_hdf5
+from feat2go.data.info import DatasetInfo
+from feat2go.data.trajectory import read_attributes, read_trajectory
+
+GROUP = "traj_0"
+
+
+class FolderDataset(Sequence[Episode]):
+    """One .h5 per episode, as ``feat2go collect`` writes. Frames are read when they are sliced.
+
+    Args:
+        path: the folder.
+
+    Attributes:
+        info: what all episodes share.
+
+    Raises:
+        DatasetError: here if ``dataset.json`` is unfit, on access if an episode is. The message names file and field.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.info = DatasetInfo.load(self.path / "dataset.json")
+        self._files = episode_files(self.path)
+
+    @classmethod
+    def detect(cls, path: Path) -> bool:
+        """Whether ``path`` looks like this format."""
+        return (path / "dataset.json").is_file()
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    @overload
+    def __getitem__(self, index: int) -> Episode: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Episode]: ...
+    def __getitem__(self, index: int | slice) -> Episode | list[Episode]:
+        if isinstance(index, slice):
+            return [self._read(file) for file in self._files[index]]
+        return self._read(self._files[index])
+
+    def _read(self, path: Path) -> Episode:
+        with open_hdf5(path) as file:
+            episode = Episode(
+                **read_trajectory(file, GROUP, self.info.cameras)._asdict(), **read_attributes(file, GROUP)._asdict()
+            )
+        problem = self.info.mismatch(episode)
+        if problem:
+            raise DatasetError(f"{path}: {problem}, as {self.path / 'dataset.json'} has it")
+        return episode
+
+
+def episode_files(path: Path) -> list[Path]:
+    """The complete episodes of a folder, in the order in which they were written."""
+    files = [file for file in (path / "episodes").glob("*.h5") if re.fullmatch(r"\d{6,}", file.stem)]
+    return sorted(files, key=lambda file: int(file.stem))
