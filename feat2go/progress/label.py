@@ -1,0 +1,126 @@
+"""From recorded episodes to progress labels on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+import torch
+
+from feat2go import __version__
+from feat2go.core.protocols import Clustering, Encoder
+from feat2go.core.types import Episode, ProgressTrack, Stages
+from feat2go.progress.structural import Scope, structural_progress
+from feat2go.progress.table import label_writer
+
+
+@dataclass(frozen=True)
+class LabelSummary:
+    """What :func:`label_episodes` did.
+
+    Attributes:
+        num_labelled: episodes in the file.
+        num_skipped: episodes left out because they failed.
+    """
+
+    num_labelled: int
+    num_skipped: int
+
+
+def label_episodes(
+    episodes: Iterable[Episode],
+    encoder: Encoder,
+    clustering: Clustering,
+    output: str | Path,
+    beta: float = 0.0,
+    scope: Scope = "stage",
+    pictures: str | Path | None = None,
+    on_episode: Callable[[Episode], None] | None = None,
+) -> LabelSummary:
+    """Write the structural progress target of every successful episode to a parquet file.
+
+    One episode at a time is in memory, seen through its first camera. Failed episodes are skipped: they have no goal
+    frame to measure progress against. The file appears when all episodes are done; after an interruption, an encoder
+    with a feature cache makes the second run short.
+
+    Args:
+        episodes: with unique uids.
+        encoder: frames to patch features.
+        clustering: patch features to stages.
+        output: the parquet file; columns episode (uid), frame, stage, similarity, target.
+        beta: of the patch similarity in the target.
+        scope: of the target's min-max, ``"stage"`` or ``"episode"``.
+        pictures: a folder for one PNG per episode, or None.
+        on_episode: called after each episode, skipped ones too.
+
+    Raises:
+        ValueError: naming the episode, if it can't be labelled or its uid appears twice; or if no episode succeeded.
+    """
+    metadata = {
+        "version": __version__,
+        "encoder": {**_describe(encoder), "fingerprint": encoder.fingerprint},
+        "clustering": _describe(clustering),
+        "beta": beta,
+        "scope": scope,
+    }
+    num_skipped = 0
+    labelled: set[str] = set()
+    with label_writer(Path(output), metadata) as append:
+        for episode in episodes:
+            if not episode.success:
+                num_skipped += 1
+            elif episode.uid in labelled:
+                raise ValueError(f"episode '{episode.uid}' appears twice; uids must be unique")
+            else:
+                append(episode.uid, _label(episode, encoder, clustering, beta, scope, pictures))
+                labelled.add(episode.uid)
+            if on_episode is not None:
+                on_episode(episode)
+        if not labelled:
+            raise ValueError(f"nothing to label: none of {num_skipped} episodes succeeded, and only those have a goal")
+    return LabelSummary(len(labelled), num_skipped)
+
+
+def _label(
+    episode: Episode,
+    encoder: Encoder,
+    clustering: Clustering,
+    beta: float,
+    scope: Scope,
+    pictures: str | Path | None,
+) -> ProgressTrack:
+    frames = np.asarray(next(iter(episode.frames.values()))[:])
+    try:
+        features = encoder.encode_episode(torch.from_numpy(frames)).features
+        stages = clustering.segment(features)
+        track = structural_progress(features, stages, beta, scope)
+    except ValueError as error:
+        raise ValueError(f"episode '{episode.uid}' can't be labelled: {error}") from error
+    if len(track.target) != len(frames):
+        raise ValueError(f"episode '{episode.uid}' has {len(frames)} frames, but features of {len(track.target)}")
+    if pictures is not None:
+        _draw(episode, frames, stages, track, Path(pictures))
+    return track
+
+
+def _draw(episode: Episode, frames: np.ndarray, stages: Stages, track: ProgressTrack, folder: Path) -> None:
+    # Half a second of matplotlib that labels without pictures do without.
+    from feat2go.progress.picture import draw_episode
+
+    name = quote(episode.uid, safe="") + ".png"
+    draw_episode(frames, stages, track, f"{episode.uid}: {episode.instruction}", folder / name)
+
+
+def _describe(part: object) -> dict[str, Any]:
+    """Class and plain parameters of an object, as YAML would spell it."""
+    cls = type(part)
+    plain = {
+        name: value
+        for name, value in vars(part).items()
+        if not name.startswith("_") and isinstance(value, bool | int | float | str | None)
+    }
+    return {"class_path": f"{cls.__module__}.{cls.__qualname__}", "init_args": plain}
