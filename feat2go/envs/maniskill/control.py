@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from feat2go.envs.maniskill.end_effector import EndEffectorControl, can_replace
+
 
 class Control:
     """Carries out flat actions of one robot, or of several one after the other.
@@ -30,14 +32,21 @@ class Control:
         self.agents = list(self._agents.values())
         self.action_dim = sum(self._widths)
         self._signs = np.concatenate([_signs(agent, control) for agent in self.agents])
+        if control == "ee":
+            for agent in self.agents:
+                _speed_up(agent.controller.controllers["arm"])
 
     def apply(self, actions: np.ndarray) -> dict[str, torch.Tensor]:
         """Carry out float32 (N, A); returns the task's flags."""
         command = torch.from_numpy(actions * self._signs).to(self._env.device)
-        if self._is_dict:
-            command = dict(zip(self._agents, command.split(self._widths, dim=1), strict=True))
-        *_, flags = self._env.step(command)
-        return flags
+        parts = torch.split(command, self._widths, dim=1)
+        *_, flags = self._env.step(dict(zip(self._agents, parts, strict=True)) if self._is_dict else command)
+        return dict(flags)
+
+
+def _speed_up(arm: Any) -> None:
+    if can_replace(arm):
+        arm.set_action = EndEffectorControl(arm)
 
 
 def _signs(agent: Any, control: str) -> np.ndarray:

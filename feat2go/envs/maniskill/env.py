@@ -25,8 +25,8 @@ log = logging.getLogger(__name__)
 class ManiSkill:
     """N environments of one ManiSkill3 task.
 
-    Without a GPU, or if ``num_workers`` is given, they run in worker processes with software rendering. With a GPU, they
-    run in ManiSkill's own GPU simulation in this process (not measured).
+    Without a GPU, or if ``num_workers`` is given, they run in worker processes with software rendering. With a GPU,
+    they run in ManiSkill's own GPU simulation in this process (not measured).
 
     The state is, for a gripper, its position (m), yaw (rad) and opening (m), and for another robot its joint positions;
     then the positions of objects that the task hides from its pictures, such as the goal of PickCube-v1.
@@ -129,7 +129,7 @@ class ManiSkill:
         _require(bool(np.isfinite(commands).all()), "actions must be finite")
         seeds = None if next_seeds is None else self._checked(next_seeds)
         flags = self._simulation.step(commands.clip(-1, 1), seeds, self.terminate_on_success)
-        final_index = np.flatnonzero(flags.ended)
+        final_index = flags.ended_rows
         final_observation = self._final_observation(final_index)
         if seeds is not None:
             for row in final_index:
@@ -141,7 +141,7 @@ class ManiSkill:
             success=torch.from_numpy(flags.success),
             valid=torch.from_numpy(flags.valid),
             milestone=torch.from_numpy(flags.milestone),
-            final_index=torch.from_numpy(final_index),
+            final_index=torch.tensor(final_index, dtype=torch.int64),
             final_observation=final_observation,
         )
 
@@ -169,7 +169,7 @@ class ManiSkill:
             instruction=[self._task.instruction(seed) for seed in self._seeds],
         )
 
-    def _final_observation(self, rows: np.ndarray) -> Observation:
+    def _final_observation(self, rows: list[int]) -> Observation:
         frames = self._simulation.frames
         return Observation(
             images={"base": torch.from_numpy(frames.final_images[rows])},
@@ -207,7 +207,7 @@ def _start(config: SimulationConfig, num_envs: int, num_workers: int | None, on_
         from feat2go.envs.maniskill.gpu import GpuSimulation
 
         return GpuSimulation(config, num_envs)
-    return WorkerPool(config, num_envs, num_workers or min(num_envs, os.cpu_count() or 1))
+    return WorkerPool(config, num_envs, num_workers or min(num_envs, len(os.sched_getaffinity(0))))
 
 
 def _view(

@@ -44,8 +44,8 @@ class Flags:
     @classmethod
     def empty(cls, num_rows: int, chunk: int) -> Flags:
         """Nothing was carried out."""
-        false = [np.zeros((num_rows, chunk), bool) for _ in range(4)]
-        return cls(*false, milestone=np.zeros((num_rows, chunk), np.int64))
+        terminated, truncated, success, valid = np.zeros((4, num_rows, chunk), bool)
+        return cls(terminated, truncated, success, valid, milestone=np.zeros((num_rows, chunk), np.int64))
 
     @classmethod
     def concat(cls, parts: Sequence[Flags]) -> Flags:
@@ -54,9 +54,10 @@ class Flags:
         return cls(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
 
     @property
-    def ended(self) -> np.ndarray:
-        """Bool (N,): whose episode ended in this chunk."""
-        return (self.terminated | self.truncated).any(axis=1)
+    def ended_rows(self) -> list[int]:
+        """Whose episode ended in this chunk."""
+        ended: list[int] = np.flatnonzero((self.terminated | self.truncated).any(axis=1)).tolist()
+        return ended
 
 
 class EpisodeRunner:
@@ -95,7 +96,7 @@ class EpisodeRunner:
             if self._is_running.any():
                 self._step(actions[:, position], position, flags, terminate_on_success)
             flags.milestone[:, position] = self._milestone
-        ended = np.flatnonzero(flags.ended)
+        ended = flags.ended_rows
         if next_seeds is None:
             self._frames.images[ended] = self._frames.final_images[ended]
             self._frames.state[ended] = self._frames.final_state[ended]
@@ -108,7 +109,7 @@ class EpisodeRunner:
     def expert_actions(self) -> np.ndarray:
         """float32 (N, A): the experts' next actions; zero for rows without a running episode."""
         actions = np.zeros((self._scene.num_rows, self._scene.info.action_dim), np.float32)
-        for row in np.flatnonzero(self._is_running):
+        for row in np.flatnonzero(self._is_running).tolist():
             expert = self._experts[row]
             if expert is not None:
                 actions[row] = expert.action(int(self._elapsed[row]))

@@ -74,7 +74,7 @@ def _lighten(visual: ET.Element, link: ET.Element, folder: Path) -> None:
 
 def _shrink_floor() -> None:
     # `import a.b.c as name` fails here: mani_skill.envs shadows the attribute mani_skill.utils.
-    table = importlib.import_module("mani_skill.utils.scene_builder.table.scene_builder")
+    table: Any = importlib.import_module("mani_skill.utils.scene_builder.table.scene_builder")
     build_ground = table.build_ground
 
     def build_small_ground(scene: Any, floor_width: int = FLOOR_WIDTH_M, **options: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import socket
@@ -123,13 +124,14 @@ class WorkerPool:
         bounds = np.linspace(0, num_envs, num_workers + 1).astype(int).tolist()
         self.workers = [
             WorkerProcess(Assignment(config, num_envs, first, last - first), self._memory)
-            for first, last in zip(bounds, bounds[1:], strict=False)
+            for first, last in itertools.pairwise(bounds)
         ]
         try:
-            self.info: SimulationInfo = [self._await_start(worker) for worker in self.workers][0]
+            infos = [_await_start(worker) for worker in self.workers]
         except Exception:
             self.close()
             raise
+        self.info: SimulationInfo = infos[0]
         self.frames: Frames = shared.map_frames(self._memory, num_envs, config.image_size, self.info.state_dim)
         # The seed of the running episode; None where it has ended.
         self._seeds: list[int | None] = [None] * num_envs
@@ -157,7 +159,7 @@ class WorkerPool:
                 worker.num_restarts = 0
             parts.append(answer)
         flags = Flags.concat(parts)
-        for row in np.flatnonzero(flags.ended):
+        for row in flags.ended_rows:
             self._seeds[row] = None if next_seeds is None else int(next_seeds[row])
         return flags
 
@@ -218,18 +220,20 @@ class WorkerPool:
                 "is there enough memory? Each worker needs about 0.7 GB"
             )
         worker.restart()
-        self._await_start(worker)
+        _await_start(worker)
         try:
             worker.send("reset", seeds)
             worker.receive()
         except WorkerDiedError:
             self._replace(worker)
 
-    def _await_start(self, worker: WorkerProcess) -> SimulationInfo:
-        try:
-            return worker.receive()
-        except WorkerDiedError as died:
-            raise RuntimeError(
-                f"a ManiSkill worker process died while it started (exit code {worker.exit_code()}); "
-                "`feat2go doctor` looks for the reason"
-            ) from died
+
+def _await_start(worker: WorkerProcess) -> SimulationInfo:
+    try:
+        info: SimulationInfo = worker.receive()
+    except WorkerDiedError as died:
+        raise RuntimeError(
+            f"a ManiSkill worker process died while it started (exit code {worker.exit_code()}); "
+            "`feat2go doctor` looks for the reason"
+        ) from died
+    return info

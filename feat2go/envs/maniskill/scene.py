@@ -72,7 +72,8 @@ class Scene:
         camera = next(iter(self.env._sensors.values()))
         camera.capture()
         seen = camera.get_obs(rgb=True, depth=False, position=False, segmentation=False)
-        return seen["rgb"].cpu().numpy()
+        images: np.ndarray = seen["rgb"].cpu().numpy()
+        return images
 
     def states(self) -> np.ndarray:
         """float32 (N, S): proprioception, then the positions of the objects that no picture shows."""
@@ -86,7 +87,8 @@ class Scene:
     def _flag(self, flags: dict[str, Any], name: str) -> np.ndarray:
         if name not in flags:
             return np.zeros(self.num_rows, bool)
-        return flags[name].cpu().numpy().astype(bool)
+        flag: np.ndarray = flags[name].cpu().numpy()
+        return flag.astype(bool)
 
     def _furthest(self, flags: dict[str, Any]) -> np.ndarray:
         furthest = np.zeros(self.num_rows, np.int64)
@@ -107,7 +109,7 @@ class Scene:
 
 def _proprioception(agent: Any) -> torch.Tensor:
     """(N, 5) for a gripper: its position, yaw (rad) and opening (m); the joint positions for any other robot."""
-    qpos = agent.robot.get_qpos()
+    qpos: torch.Tensor = agent.robot.get_qpos()
     if not hasattr(agent, "tcp") or not hasattr(agent, "finger1_link"):
         return qpos
     pose = agent.tcp.pose

@@ -11,7 +11,7 @@ from feat2go.envs.maniskill.episodes import Frames
 
 
 def create() -> int:
-    """The descriptor of an anonymous, still empty piece of memory. It vanishes with its last holder, even a killed one."""
+    """The descriptor of an anonymous, still empty piece of memory. It vanishes with its last holder, even if killed."""
     return os.memfd_create("feat2go-maniskill", 0)
 
 

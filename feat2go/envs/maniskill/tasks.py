@@ -78,7 +78,8 @@ def _flag(name: str) -> Predicate:
 
 def _reached(actor: str, within: float) -> Predicate:
     def predicate(env: Any, flags: dict[str, Tensor]) -> Tensor:
-        return torch.linalg.norm(env.agent.tcp.pose.p - getattr(env, actor).pose.p, dim=1) < within
+        distance: Tensor = torch.linalg.norm(env.agent.tcp.pose.p - getattr(env, actor).pose.p, dim=1)
+        return distance < within
 
     return predicate
 
@@ -89,7 +90,8 @@ def _lifted(actor: str, above: float) -> Predicate:
 
 def _near_goal(within: float) -> Predicate:
     def predicate(env: Any, flags: dict[str, Tensor]) -> Tensor:
-        return torch.linalg.norm((env.obj.pose.p - env.goal_region.pose.p)[:, :2], dim=1) < within
+        distance: Tensor = torch.linalg.norm((env.obj.pose.p - env.goal_region.pose.p)[:, :2], dim=1)
+        return distance < within
 
     return predicate
 
@@ -107,7 +109,7 @@ TASKS = {
             "lifted": _lifted("cube", 0.04),
             "at goal": _flag("is_obj_placed"),
         },
-        camera=Camera((0.35, 0.25, 0.45), (0.0, 0.0, 0.05), 1.1),
+        camera=Camera((0.45, 0.25, 0.4), (-0.02, 0.0, 0.13), 0.8),
     ),
     "StackCube-v1": Task(
         instructions=(
@@ -121,7 +123,7 @@ TASKS = {
             "lifted": _lifted("cubeA", 0.05),
             "on top": _flag("is_cubeA_on_cubeB"),
         },
-        camera=Camera((0.35, 0.25, 0.45), (0.0, 0.0, 0.02), 1.1),
+        camera=Camera((0.5, 0.3, 0.5), (-0.02, 0.0, 0.02), 0.85),
         max_episode_steps=100,
     ),
     "PushCube-v1": Task(
@@ -131,7 +133,7 @@ TASKS = {
             "move the blue cube forward to the target",
         ),
         milestones={"reached": _reached("obj", 0.07), "half way": _near_goal(0.15)},
-        camera=Camera((0.35, 0.25, 0.45), (0.0, 0.0, 0.02), 1.1),
+        camera=Camera((0.62, 0.0, 0.47), (0.12, 0.0, 0.02), 0.7),
     ),
     "PullCube-v1": Task(
         instructions=(
@@ -140,7 +142,7 @@ TASKS = {
             "drag the blue cube back to the target",
         ),
         milestones={"reached": _reached("obj", 0.07), "half way": _near_goal(0.15)},
-        camera=Camera((0.35, 0.25, 0.45), (0.0, 0.0, 0.02), 1.1),
+        camera=Camera((-0.1, 0.6, 0.4), (-0.08, 0.0, 0.04), 0.72),
     ),
     "PlaceSphere-v1": Task(
         instructions=(
@@ -154,7 +156,7 @@ TASKS = {
             "lifted": _lifted("obj", 0.05),
             "in the bin": _flag("is_obj_on_bin"),
         },
-        camera=Camera((0.35, 0.25, 0.45), (0.0, 0.0, 0.02), 1.1),
+        camera=Camera((0.4, 0.0, 0.37), (0.0, 0.0, 0.03), 0.64),
         max_episode_steps=80,
     ),
 }

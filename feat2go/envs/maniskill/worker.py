@@ -1,18 +1,19 @@
-"""A worker process: several single-row simulations, stepped in turn. ``pool`` starts it as
+"""A worker process: several single-row simulations, stepped in turn.
 
-    python -m feat2go.envs.maniskill.worker CONNECTION MEMORY
-
-with two file descriptors. It ends when the other end of the connection does.
+``pool`` starts it as ``python -m feat2go.envs.maniskill.worker CONNECTION MEMORY``, with two file descriptors. It ends
+when the other end of the connection does.
 """
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 import traceback
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 
+import mani_skill
 import numpy as np
 import torch
 
@@ -28,6 +29,8 @@ class Worker:
     """The commands that the process answers, each for its own rows."""
 
     def __init__(self, assignment: Assignment, memory: int) -> None:
+        # Every worker would repeat ManiSkill's advice to authors of tasks.
+        mani_skill.logger.setLevel(logging.ERROR)
         config = assignment.config
         if config.light_assets:
             light.install()

@@ -1,4 +1,4 @@
-"""The gripper of a Panda, moved in straight lines by 7-d end-effector actions. Works from the simulator's true poses."""
+"""The gripper of a Panda, moved in straight lines by 7-d end-effector actions; knows the simulator's true poses."""
 
 from __future__ import annotations
 
@@ -104,6 +104,11 @@ class Arm:
                 return
             yield self.command(self.position + missing, CLOSED, speed=speed)
 
+    def lift(self, actor: Any, height: float) -> Motion:
+        """Raise a grasped body to about ``height``, straight up."""
+        x, y, _ = self.position_of(actor)
+        return self.carry(actor, lambda: np.array([x, y, height]), tolerance=0.02)
+
     def hold(self, gripper: float, num_steps: int) -> Motion:
         """Stay, without noise, while the fingers open or close."""
         for _ in range(num_steps):
@@ -132,7 +137,13 @@ class Arm:
         return Rotation.from_euler("z", present_yaw + turn) * _DOWN * present.inv()
 
     def _pose(self, body: Any) -> np.ndarray:
-        return body.pose.raw_pose[self._row].cpu().numpy().astype(np.float64)
+        pose: np.ndarray = body.pose.raw_pose[self._row].cpu().numpy()
+        return pose.astype(np.float64)
+
+
+def above(position: Position, height: float) -> Position:
+    """``height`` metres above."""
+    return np.array([position[0], position[1], position[2] + height])
 
 
 def _rotation(pose: np.ndarray) -> Rotation:
