@@ -16,6 +16,8 @@ _RADIANS_PER_UNIT = 0.1
 
 _DOWN = Rotation.from_rotvec([np.pi, 0, 0])
 _YAW_TOLERANCE_RAD = 0.08
+# Below this, the arm has not followed a command of a unit or so: no joint angles were found for it.
+_STANDSTILL_M = 0.0005
 _MAX_PAUSE_STEPS = 6
 
 Position = np.ndarray
@@ -41,17 +43,24 @@ class Arm:
         self._row = row
         self._noise = noise
         self._tempo = tempo
-        self._random = np.random.default_rng(0)
-        self._speed = 1.0
+        self.reseed(0)
 
     def reseed(self, seed: int) -> None:
-        """Draw noise, speeds and pauses from this seed on."""
+        """Begin a new episode; noise, speeds and pauses follow from the seed."""
         self._random = np.random.default_rng(seed)
+        self._speed = 1.0
+        self._caution = 1.0
+        self._last_position = np.full(3, np.inf)
 
     @property
     def position(self) -> Position:
         """(3,): between the fingertips, in metres."""
         return self._pose(self.env.agent.tcp)[:3]
+
+    @property
+    def yaw(self) -> float:
+        """Rotation of the gripper about the vertical, in radians. Its fingers lie across it."""
+        return float((_rotation(self._pose(self.env.agent.tcp)) * _DOWN.inv()).as_euler("zyx")[0])
 
     def position_of(self, actor: Any) -> Position:
         """(3,) in metres."""
@@ -66,11 +75,12 @@ class Arm:
         return bool(self.env.agent.is_grasping(actor)[self._row])
 
     def command(self, target: Position, gripper: float, yaw: float | None = None, speed: float = 1.0) -> Action:
-        """One step towards ``target``, upright, and towards ``yaw`` modulo 90 degrees."""
+        """One step towards ``target``, upright, and towards ``yaw`` modulo 180 degrees."""
         move = (target - self.position) / _METRES_PER_UNIT
         turn = self._turn_to(yaw).as_rotvec() / _RADIANS_PER_UNIT
-        move *= min(1.0, speed * self._speed / max(np.abs(move).max(), 1e-9))
-        turn *= min(1.0, self._speed / max(float(np.linalg.norm(turn)), 1e-9))
+        self._take_care(float(np.abs(move).max()))
+        move *= min(1.0, speed * self._speed * self._caution / max(np.abs(move).max(), 1e-9))
+        turn *= min(1.0, self._speed * self._caution / max(float(np.linalg.norm(turn)), 1e-9))
         motion = np.concatenate([move, turn])
         motion += self._random.normal(0, self._noise, 6) if self._noise else 0
         return np.append(motion, gripper).clip(-1, 1).astype(np.float32)
@@ -129,12 +139,17 @@ class Arm:
         longest = round(_MAX_PAUSE_STEPS * (1 - self._tempo))
         yield from self.hold(gripper, int(self._random.integers(longest + 1)))
 
+    def _take_care(self, distance: float) -> None:
+        """Near the end of its reach the arm stands still for a long step, but not for a shorter one."""
+        stands_still = np.linalg.norm(self.position - self._last_position) < _STANDSTILL_M
+        self._caution = max(0.1, self._caution / 2) if stands_still and distance > 0.1 else min(1.0, 2 * self._caution)
+        self._last_position = self.position
+
     def _turn_to(self, yaw: float | None) -> Rotation:
-        """The smallest rotation that makes the gripper upright with this yaw modulo 90 degrees; None keeps its yaw."""
+        """The smallest rotation that makes the gripper upright with this yaw modulo 180 degrees; None keeps its yaw."""
         present = _rotation(self._pose(self.env.agent.tcp))
-        present_yaw = float((present * _DOWN.inv()).as_euler("zyx")[0])
-        turn = 0.0 if yaw is None else (yaw - present_yaw + np.pi / 4) % (np.pi / 2) - np.pi / 4
-        return Rotation.from_euler("z", present_yaw + turn) * _DOWN * present.inv()
+        turn = 0.0 if yaw is None else (yaw - self.yaw + np.pi / 2) % np.pi - np.pi / 2
+        return Rotation.from_euler("z", self.yaw + turn) * _DOWN * present.inv()
 
     def _pose(self, body: Any) -> np.ndarray:
         pose: np.ndarray = body.pose.raw_pose[self._row].cpu().numpy()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from feat2go.envs.maniskill.experts.arm import OPEN, Arm, Motion, Position, above
-from feat2go.envs.maniskill.experts.grasp import pick_up
+from feat2go.envs.maniskill.experts.grasp import pick_up_ball
 
 _CARRY_HEIGHT_M = 0.10
 _HOVER_M = 0.05
@@ -20,7 +20,7 @@ def place_sphere(arm: Arm) -> Motion:
         return above(arm.position_of(bin_), rest_height + height)
 
     while True:
-        yield from pick_up(arm, ball, align=False)
+        yield from pick_up_ball(arm, ball)
         if not arm.is_grasping(ball):
             continue
         yield from arm.lift(ball, _CARRY_HEIGHT_M)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from feat2go.envs.maniskill.experts.arm import OPEN, Arm, Motion, Position, above
-from feat2go.envs.maniskill.experts.grasp import pick_up
+from feat2go.envs.maniskill.experts.grasp import pick_up_cube
 
 _CARRY_HEIGHT_M = 0.10
 _HOVER_M = 0.08
@@ -20,7 +20,7 @@ def stack_cube(arm: Arm) -> Motion:
         return above(arm.position_of(green), height)
 
     while True:
-        yield from pick_up(arm, red, align=True)
+        yield from pick_up_cube(arm, red, neighbour=green)
         if not arm.is_grasping(red):
             continue
         yield from arm.lift(red, _CARRY_HEIGHT_M)
