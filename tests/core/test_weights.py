@@ -135,12 +135,25 @@ def test_a_damaged_file_is_noticed_and_mended(fetched, name):
     assert weights.get("fake") == weights.path("fake")
 
 
+def test_weights_that_another_process_stored_meanwhile_are_kept(shelf, monkeypatch):
+    def overtaken(source: Path, folder: Path):
+        monkeypatch.setitem(weights.WEIGHTS, "fake", spec)
+        stored.append((weights.get("fake") / "model.safetensors").stat().st_ino)
+        weights_convert.copy(source, folder)
+
+    write_wheel(shelf, CONTENT)
+    spec, stored = weights.WEIGHTS["fake"], []
+    monkeypatch.setitem(weights.WEIGHTS, "fake", PackagedWeights(**(vars(spec) | {"convert": overtaken})))
+    assert (weights.get("fake") / "model.safetensors").stat().st_ino == stored[0]
+    assert leftovers() == ["fake"]
+
+
 def test_table_tells_what_is_here(fetched):
     rows = {row.name: row for row in weights.table()}
     assert set(rows) == {"mobilenet_v2", "dinov2_small", "minilm", "fake"}
-    assert rows["fake"].is_present
-    assert not rows["minilm"].is_present
-    assert all(row.summary and row.licence and row.download_mb > 0 for row in rows.values())
+    assert rows["fake"].present
+    assert not rows["minilm"].present
+    assert all(row.what and row.licence and row.size_mb > 0 for row in rows.values())
 
 
 def test_dinov2_converter_recovers_names_and_orientation(tmp_path):
