@@ -1,0 +1,3 @@
+from feat2go.envs.tabletop.env import Tabletop
+
+__all__ = ["Tabletop"]

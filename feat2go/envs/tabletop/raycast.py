@@ -1,0 +1,70 @@
+"""Where a ray enters and leaves a solid that is centred on the origin. All functions broadcast, in float32."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from feat2go.envs.tabletop.arrays import Floats
+from feat2go.envs.tabletop.kinds import BALL, BOX
+
+# x, y and z.
+Vector = tuple[Floats, ...]
+
+
+def intersect(solid: int, origin: Vector, direction: Vector, half: Vector) -> tuple[Floats, Floats]:
+    """The interval of t in which origin + t * direction is inside; near > far, or NaN, where the ray misses.
+
+    Args:
+        solid: BOX, CYLINDER or BALL.
+        origin: in the solid's frame.
+        direction: likewise; need not have unit length.
+        half: half extents in metres.
+    """
+    if solid == BALL:
+        return _round_interval(origin, direction, half[0])
+    vertical = _slab(origin[2], direction[2], half[2])
+    if solid == BOX:
+        side = _overlap(_slab(origin[0], direction[0], half[0]), _slab(origin[1], direction[1], half[1]))
+    else:
+        side = _round_interval(origin[:2], direction[:2], half[0])
+    return _overlap(side, vertical)
+
+
+def facing(solid: int, point: Vector, half: Vector, light: Vector) -> Floats:
+    """Cosine between the outward normal at a point of the surface and the unit vector towards the light."""
+    x, y, z = point
+    if solid == BALL:
+        return (x * light[0] + y * light[1] + z * light[2]) / half[0]
+    # How close the point is to each face, 1 on it.
+    on_cap = np.abs(z) / half[2]
+    cap = np.sign(z) * light[2]
+    if solid == BOX:
+        on_x, on_y = np.abs(x) / half[0], np.abs(y) / half[1]
+        side = np.where(on_x > on_y, np.sign(x) * light[0], np.sign(y) * light[1])
+        return np.where(on_cap > np.maximum(on_x, on_y), cap, side)
+    radius = np.sqrt(x * x + y * y)
+    return np.where(on_cap > radius / half[0], cap, (x * light[0] + y * light[1]) / np.maximum(radius, 1e-6))
+
+
+def _slab(origin: Floats, direction: Floats, half: Floats) -> tuple[Floats, Floats]:
+    # A ray along the slab divides by zero: infinities, or NaN on its surface.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        inverse = 1.0 / direction
+        middle, reach = -origin * inverse, half * np.abs(inverse)
+        return middle - reach, middle + reach
+
+
+def _round_interval(origin: tuple[Floats, ...], direction: tuple[Floats, ...], radius: Floats) -> tuple[Floats, Floats]:
+    """Of a circle in two dimensions, of a ball in three."""
+    a = sum(d * d for d in direction)
+    b = sum(o * d for o, d in zip(origin, direction, strict=True))
+    c = sum(o * o for o in origin) - radius * radius
+    discriminant = b * b - a * c
+    # A miss becomes NaN, which compares as neither near nor far.
+    with np.errstate(invalid="ignore"):
+        root = np.sqrt(discriminant)
+    return (-b - root) / a, (-b + root) / a
+
+
+def _overlap(first: tuple[Floats, Floats], second: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
+    return np.maximum(first[0], second[0]), np.minimum(first[1], second[1])
