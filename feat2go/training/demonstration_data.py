@@ -1,0 +1,82 @@
+"""The LightningDataModule for behaviour cloning."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningDataModule
+from torch.utils.data import DataLoader, RandomSampler
+
+from feat2go.core import Episode
+from feat2go.core.seeding import generator, require_split
+from feat2go.data import open_dataset
+from feat2go.data.windows import DemonstrationBatch, DemonstrationRows
+
+
+class DemonstrationDataModule(LightningDataModule):
+    """Frames of successful demonstrations and what the expert did from them on.
+
+    Whole episodes are held out for validation, never single frames of an episode that is trained on.
+
+    Args:
+        datasets: folders or files of episodes, all of one environment.
+        num_episodes: use only the first so many successful ones; all by default. A few make a weak start.
+        num_batches: optimiser steps per epoch; rows are drawn at random.
+        batch_size: rows per step.
+        validation_share: share of the episodes that is held out; 0 for none.
+        seed: of the split and the drawing.
+    """
+
+    def __init__(
+        self,
+        datasets: list[str],
+        num_episodes: int | None = None,
+        num_batches: int = 100,
+        batch_size: int = 64,
+        validation_share: float = 0.1,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if not 0 <= validation_share < 1:
+            raise ValueError(f"validation_share lies in [0, 1); got {validation_share}")
+        self._datasets = datasets
+        self._num_episodes = num_episodes
+        self._num_batches = num_batches
+        self._batch_size = batch_size
+        self._validation_share = validation_share
+        self._seed = seed
+        self._train: Sequence[Episode] = []
+        self._validation: Sequence[Episode] = []
+
+    def setup(self, stage: str) -> None:
+        episodes = [episode for path in self._datasets for episode in open_dataset(path) if episode.success]
+        episodes = episodes[: self._num_episodes]
+        require_split((episode.seed for episode in episodes), ("train", "development"), "behaviour cloning")
+        order = torch.randperm(len(episodes), generator=generator(self._seed, "split")).tolist()
+        num_held_out = round(len(episodes) * self._validation_share)
+        self._validation = [episodes[i] for i in order[:num_held_out]]
+        self._train = [episodes[i] for i in order[num_held_out:]]
+
+    def train_dataloader(self) -> DataLoader[DemonstrationBatch]:
+        rows = self._rows(self._train)
+        draw = RandomSampler(
+            rows,
+            replacement=True,
+            num_samples=self._num_batches * self._batch_size,
+            generator=generator(self._seed, "draw", self._rank()),
+        )
+        return DataLoader(rows, self._batch_size, sampler=draw, collate_fn=DemonstrationRows.collate)
+
+    def val_dataloader(self) -> DataLoader[DemonstrationBatch] | list[Any]:
+        if not self._validation:
+            return []
+        return DataLoader(self._rows(self._validation), self._batch_size, collate_fn=DemonstrationRows.collate)
+
+    def _rows(self, episodes: Sequence[Episode]) -> DemonstrationRows:
+        policy: Any = self.trainer.lightning_module.policy  # type: ignore[union-attr]
+        return DemonstrationRows(episodes, policy.chunk)
+
+    def _rank(self) -> int:
+        return self.trainer.global_rank if self.trainer else 0
