@@ -43,8 +43,8 @@ def advance(world: World, actions: Floats) -> None:
         _move_gripper(world, actions)
         _move_fingers(world, actions[:, 6])
         _carry(world)
-        _push_with_fingers(world)
-        _separate_objects(world)
+        pushed = _push_with_fingers(world)
+        _separate_objects(world, pushed)
         _push_off_receptacle_edges(world)
         _settle(world)
 
@@ -130,11 +130,13 @@ def _carry(world: World) -> None:
     world.objects.yaw[rows, held] = world.yaw[rows] + world.grip_yaw[rows]
 
 
-def _push_with_fingers(world: World) -> None:
+def _push_with_fingers(world: World) -> Bools:
+    """Free objects give way to the fingers. Bool (N, K): which of them did."""
     objects = world.objects
     pushable = ~is_held(world) & (world.gripper[:, 2:] < objects.top)
+    pushed = np.zeros_like(pushable)
     if not pushable.any():
-        return
+        return pushed
     for side in (-0.5, 0.5):
         x, y = rotate(np.zeros_like(world.yaw), side * world.opening + np.copysign(FINGER_RADIUS, side), world.yaw)
         distance, out_x, out_y = footprint_distance(
@@ -143,14 +145,15 @@ def _push_with_fingers(world: World) -> None:
         overlap = np.where(pushable, np.maximum(FINGER_RADIUS - distance, 0.0), 0.0)
         objects.position[..., 0] -= out_x * overlap
         objects.position[..., 1] -= out_y * overlap
+        pushed |= overlap > 0.0
+    return pushed
 
 
-def _separate_objects(world: World) -> None:
-    """Objects that overlap move apart, each by half of the overlap; the held one does not give way."""
+def _separate_objects(world: World, pushed: Bools) -> None:
+    """Objects that overlap move apart, each by half of the overlap, unless one is held or has a finger behind it."""
     objects = world.objects
     if objects.yaw.shape[1] == 1:
         return
-    held = is_held(world)
     radius = _radius(objects)
     delta_x = objects.position[:, :, None, 0] - objects.position[:, None, :, 0]
     delta_y = objects.position[:, :, None, 1] - objects.position[:, None, :, 1]
@@ -158,7 +161,9 @@ def _separate_objects(world: World) -> None:
     overlap = radius[:, :, None] + radius[:, None, :] - distance
     bottom, top = objects.bottom, objects.top
     same_height = (bottom[:, :, None] < top[:, None]) & (bottom[:, None] < top[:, :, None])
-    share = np.where(held[:, None, :], 1.0, 0.5) * ~held[:, :, None]
+    held = is_held(world)
+    firm = held | pushed
+    share = (0.5 + 0.5 * firm[:, None, :] - 0.5 * firm[:, :, None]) * ~held[:, :, None]
     push = np.where(same_height & (overlap > 0.0) & (distance > 0.0), share * overlap / np.maximum(distance, 1e-9), 0.0)
     objects.position[..., 0] += (push * delta_x).sum(axis=-1)
     objects.position[..., 1] += (push * delta_y).sum(axis=-1)

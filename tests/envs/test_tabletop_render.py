@@ -1,0 +1,125 @@
+import numpy as np
+import pytest
+
+from feat2go.envs.tabletop.camera import Camera
+from feat2go.envs.tabletop.canvas import pack, unpack
+from feat2go.envs.tabletop.kinds import COLOURS, OBJECTS, RECEPTACLES
+from feat2go.envs.tabletop.render import Renderer
+from feat2go.envs.tabletop.scene import Item, Scene, SceneSampler
+from feat2go.envs.tabletop.world import World
+
+SIZE = 64
+
+
+def picture(world, size=SIZE):
+    rows = np.arange(len(world.yaw))
+    renderer = Renderer(len(rows), size)
+    renderer.set_background(world, rows)
+    return renderer.render(world, rows)
+
+
+def world_of(num_envs):
+    sample = SceneSampler(list(OBJECTS), list(RECEPTACLES), list(COLOURS), 2, 2, 1.0)
+    world = World.zeros(num_envs, 3, 2)
+    for env in range(num_envs):
+        world.place(env, sample(env))
+    return world
+
+
+def lay(objects, gripper=(0.2, 0.24, 0.2)):
+    """One table with objects (kind, colour, x, y), and the gripper out of the way."""
+    items = [Item(kind, OBJECTS[kind], COLOURS[colour], np.array([x, y]), 0.0) for kind, colour, x, y in objects]
+    plate = Item("plate", RECEPTACLES["plate"], COLOURS["white"], np.array([0.12, -0.18]), 0.0)
+    world = World.zeros(1, len(items), 1)
+    world.place(0, Scene(items, [plate], np.array(gripper), 0.0, ""))
+    return world
+
+
+def pixel_of(point, size=SIZE):
+    camera = Camera(size)
+    window = camera.window(np.array([[point]], dtype=np.float32))
+    return window.top[0], window.left[0]
+
+
+def hue(pixel):
+    return pixel / pixel.max()
+
+
+def test_a_picture_does_not_depend_on_its_batch():
+    world = world_of(6)
+    together = picture(world)
+    for env in range(6):
+        np.testing.assert_array_equal(picture(world.select(np.array([env])))[0], together[env])
+
+
+def test_some_rows_are_rendered_as_all_are():
+    world, rows = world_of(6), np.array([4, 1])
+    renderer = Renderer(6, SIZE)
+    renderer.set_background(world, np.arange(6))
+    np.testing.assert_array_equal(renderer.render(world, rows), renderer.render(world, np.arange(6))[rows])
+
+
+@pytest.mark.parametrize("colour", sorted(COLOURS))
+@pytest.mark.parametrize("kind", sorted(OBJECTS))
+def test_an_object_is_seen_in_its_colour_where_it_stands(kind, colour):
+    world = lay([(kind, colour, 0.0, 0.05)])
+    row, column = pixel_of((0.0, 0.05, world.objects.top[0, 0]))
+    np.testing.assert_allclose(
+        hue(picture(world)[0, row, column].astype(float)), hue(np.array(COLOURS[colour])), atol=0.05
+    )
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_the_nearer_object_hides_the_farther_one(order):
+    objects = [("cylinder", "red", -0.05, 0.0), ("cube", "blue", 0.0, 0.0)]
+    image = picture(lay([objects[i] for i in order]))[0]
+    row, column = pixel_of((0.0, 0.0, 0.012))
+    red, _, blue = image[row, column].astype(int)
+    assert red > 2 * blue
+    row, column = pixel_of((0.015, 0.0, 0.048))
+    red, _, blue = image[row, column].astype(int)
+    assert blue > 2 * red
+
+
+def test_slots_do_not_matter():
+    objects = [("bar", "red", -0.05, 0.05), ("bar", "blue", -0.02, 0.10), ("ball", "green", 0.03, 0.05)]
+    np.testing.assert_array_equal(picture(lay(objects)), picture(lay(objects[::-1])))
+
+
+def test_height_is_seen_on_the_gripper_and_its_shadow():
+    low, high = (
+        picture(lay([("cube", "red", -0.15, 0.2)], gripper=(0.0, 0.0, z)))[0].astype(int) for z in (0.05, 0.15)
+    )
+    empty = picture(lay([("cube", "red", -0.15, 0.2)]))[0].astype(int)
+    row, column = pixel_of((0.0, 0.0, 0.0))
+    assert np.abs(low - high).max(axis=-1).astype(bool).sum() > 40
+    # The shadow darkens the table near the gripper's foot point, at both heights.
+    for image in (low, high):
+        darker = (image < 0.75 * empty).all(axis=-1)
+        assert darker[row - 10 : row + 10, column - 14 : column + 14].sum() > 5
+
+
+def test_an_open_gripper_does_not_look_like_a_closed_one():
+    world = lay([("cube", "red", -0.15, 0.2)], gripper=(0.0, 0.0, 0.1))
+    opened = picture(world).astype(int)
+    world.opening[:] = 0.0
+    assert (np.abs(opened - picture(world)).max(axis=-1) > 40).sum() > 8
+
+
+def test_larger_pictures_show_the_same():
+    world = lay([("cube", "red", 0.0, 0.05)])
+    large = picture(world, 4 * SIZE)[0].astype(float).reshape(SIZE, 4, SIZE, 4, 3).mean(axis=(1, 3))
+    assert np.abs(large - picture(world)[0]).mean() < 2.0
+
+
+def test_edges_are_smooth():
+    world = lay([("ball", "red", 0.0, 0.0)])
+    row, column = pixel_of((0.0, 0.0, 0.026))
+    red = picture(world)[0, row - 8 : row + 8, column - 8 : column + 8].astype(int)
+    share_of_red = red[..., 0] / red.sum(axis=-1)
+    assert ((share_of_red > 0.5) & (share_of_red < 0.7)).any()
+
+
+def test_packed_colours_come_back():
+    channels = np.random.default_rng(0).integers(0, 256, size=(3, 20))
+    np.testing.assert_array_equal(unpack(pack(*channels)), channels)
