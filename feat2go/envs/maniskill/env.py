@@ -21,6 +21,9 @@ from feat2go.envs.maniskill.tasks import Task, task_named
 
 log = logging.getLogger(__name__)
 
+# Policies that compute in half precision may leave the range by rounding.
+_RANGE_TOLERANCE = 1e-4
+
 
 class ManiSkill:
     """N environments of one ManiSkill3 task.
@@ -112,23 +115,33 @@ class ManiSkill:
         self._seeds: list[int] = []
 
     def reset(self, seeds: Sequence[int]) -> Observation:
-        """Start a new episode everywhere, N seeds in [0, 2^32)."""
+        """Start a new episode everywhere.
+
+        Args:
+            seeds: N integers in [0, 2^32).
+
+        Raises:
+            ValueError: for another number of seeds, or one out of range.
+        """
         self._seeds = self._checked(seeds)
         self._simulation.reset(self._seeds)
         return self._observation()
 
     def step(self, actions: Tensor | np.ndarray, next_seeds: Sequence[int] | None = None) -> Step:
-        """Carry out actions (N, C, A) in [-1, 1]; see ``VectorEnv.step``."""
-        _require(bool(self._seeds), "reset the environment before the first step")
-        commands = np.asarray(actions, dtype=np.float32)
-        expected = (self.num_envs, self.action_dim)
-        _require(
-            commands.ndim == 3 and commands.shape[::2] == expected and commands.shape[1] > 0,
-            f"actions must have the shape ({self.num_envs}, C, {self.action_dim}), got {commands.shape}",
-        )
-        _require(bool(np.isfinite(commands).all()), "actions must be finite")
+        """Carry out a chunk of actions; see ``VectorEnv.step``.
+
+        Args:
+            actions: (N, C, A) in [-1, 1], numpy or torch.
+            next_seeds: N integers in [0, 2^32), for the environments whose episode ends.
+
+        Raises:
+            RuntimeError: before the first ``reset``, or if a worker process keeps dying.
+            ValueError: for another shape, NaN, or a value outside of [-1, 1].
+        """
+        self._require_reset()
+        commands = self._checked_actions(actions)
         seeds = None if next_seeds is None else self._checked(next_seeds)
-        flags = self._simulation.step(commands.clip(-1, 1), seeds, self.terminate_on_success)
+        flags = self._simulation.step(commands, seeds, self.terminate_on_success)
         final_index = flags.ended_rows
         final_observation = self._final_observation(final_index)
         if seeds is not None:
@@ -155,6 +168,7 @@ class ManiSkill:
             raise NotImplementedError(f"'{self.env_id}' has no expert; these tasks have one: {', '.join(EXPERTS)}")
         if self._control != "ee":
             raise NotImplementedError("the experts act in end-effector control: set control='ee'")
+        self._require_reset()
         return torch.from_numpy(self._simulation.expert_actions())
 
     def close(self) -> None:
@@ -176,6 +190,20 @@ class ManiSkill:
             state=torch.from_numpy(frames.final_state[rows]),
             instruction=[self._task.instruction(self._seeds[row]) for row in rows],
         )
+
+    def _require_reset(self) -> None:
+        if not self._seeds:
+            raise RuntimeError("call reset(seeds) first")
+
+    def _checked_actions(self, actions: Tensor | np.ndarray) -> np.ndarray:
+        commands = torch.as_tensor(actions).detach().cpu().numpy().astype(np.float32)
+        _require(
+            commands.ndim == 3 and commands.shape[::2] == (self.num_envs, self.action_dim) and commands.shape[1] > 0,
+            f"actions must have the shape ({self.num_envs}, C, {self.action_dim}), got {commands.shape}",
+        )
+        largest = np.abs(commands).max()
+        _require(bool(largest <= 1 + _RANGE_TOLERANCE), f"actions must lie in [-1, 1]; the largest is {largest:g}")
+        return commands.clip(-1, 1)
 
     def _checked(self, seeds: Sequence[int]) -> list[int]:
         numbers = [int(seed) for seed in seeds]

@@ -123,7 +123,7 @@ class WorkerPool:
         self._memory = shared.create()
         bounds = np.linspace(0, num_envs, num_workers + 1).astype(int).tolist()
         self.workers = [
-            WorkerProcess(Assignment(config, num_envs, first, last - first), self._memory)
+            WorkerProcess(Assignment(config, num_envs, first, last - first), self._memory.fileno())
             for first, last in itertools.pairwise(bounds)
         ]
         try:
@@ -132,7 +132,7 @@ class WorkerPool:
             self.close()
             raise
         self.info: SimulationInfo = infos[0]
-        self.frames: Frames = shared.map_frames(self._memory, num_envs, config.image_size, self.info.state_dim)
+        self.frames: Frames = shared.map_frames(self._memory.fileno(), num_envs, config.image_size, self.info.state_dim)
         # The seed of the running episode; None where it has ended.
         self._seeds: list[int | None] = [None] * num_envs
 
@@ -180,8 +180,7 @@ class WorkerPool:
         for worker in self.workers:
             worker.close()
         self.workers = []
-        if self._memory is not None:
-            os.close(self._memory)
+        self._memory.close()
 
     def _ask(self, command: str, arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
         """Every worker's answer; in place of a dead one's, the error."""

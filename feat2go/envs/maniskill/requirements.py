@@ -61,45 +61,35 @@ def require_installed() -> None:
 
 
 def require_task(task: str) -> None:
-    """Refuse a task that doesn't exist or whose assets have not been downloaded. Imports ManiSkill.
+    """Refuse a task that ManiSkill doesn't have. Imports ManiSkill.
 
     Raises:
         UnknownNameError: with the closest name.
-        RequirementError: with the command that downloads the assets.
     """
-    from mani_skill.utils import assets
     from mani_skill.utils.registration import REGISTERED_ENVS
 
     if task not in REGISTERED_ENVS:
         close = difflib.get_close_matches(task, REGISTERED_ENVS, n=1, cutoff=0.5)
         hint = f" Did you mean '{close[0]}'?" if close else ""
-        raise UnknownNameError(
-            f"unknown ManiSkill task '{task}'.{hint} All: `python -c 'import mani_skill.envs; "
-            "from mani_skill.utils.registration import REGISTERED_ENVS; print(*REGISTERED_ENVS)'`"
-        )
-    sources = assets.expand_data_group_into_individual_data_source_ids(task)
-    if not all(assets.is_data_source_downloaded(source) for source in sources):
-        raise _missing_assets(task)
+        raise UnknownNameError(f"unknown ManiSkill task '{task}'.{hint} Known: {', '.join(sorted(REGISTERED_ENVS))}.")
 
 
-def explain(error: BaseException, task: str, control: str) -> Exception | None:
+def missing_assets(name: str) -> RequirementError:
+    """The error for a task or robot whose assets have not been downloaded."""
+    command = f"python -m mani_skill.utils.download_asset {name}"
+    return RequirementError(f"ManiSkill's '{name}' needs assets that are not on this machine: {command}")
+
+
+def explain(error: Exception, task: str) -> Exception | None:
     """The one-sentence version of what building ``task`` raised, or None if it is nothing that we know."""
     message = str(error)
-    if isinstance(error, (EOFError, SystemExit)):
-        return _missing_assets(task)
     if any(sign.lower() in message.lower() for sign in _NO_VULKAN):
         return RequirementError(f"ManiSkill finds no Vulkan device to render with ({message}): {SYSTEM_COMMAND}")
     offered = re.search(r"not in supported modes: (\[.*\])", message)
     if offered:
-        return ValueError(f"the robot of '{task}' has no control '{control}'; ManiSkill offers {offered[1]}")
+        mend = "; set control='joint'" if "'pd_joint_delta_pos'" in offered[1] else ""
+        return ValueError(f"the robot of '{task}' can't be controlled this way, only by {offered[1]}{mend}")
     return None
-
-
-def _missing_assets(task: str) -> RequirementError:
-    return RequirementError(
-        f"ManiSkill task '{task}' needs assets that are not on this machine: "
-        f"python -m mani_skill.utils.download_asset {task}"
-    )
 
 
 def _check_installed() -> Check:

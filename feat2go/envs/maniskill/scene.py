@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +11,7 @@ import torch
 
 from feat2go.envs.maniskill.config import SimulationConfig, SimulationInfo
 from feat2go.envs.maniskill.control import Control
-from feat2go.envs.maniskill.requirements import explain, require_task
+from feat2go.envs.maniskill.requirements import explain, missing_assets, require_task
 from feat2go.envs.maniskill.tasks import task_named
 
 
@@ -144,21 +141,26 @@ def _make(config: SimulationConfig, num_rows: int, device: str) -> Any:
     if "none" in REGISTERED_ENVS[config.task].cls.SUPPORTED_REWARD_MODES:
         options["reward_mode"] = "none"
     try:
-        with _no_prompt():
+        with _refusing_downloads():
             return gym.make(config.task, **options).unwrapped
-    except (Exception, SystemExit) as error:
-        explained = explain(error, config.task, config.control)
+    except (RuntimeError, AssertionError) as error:
+        explained = explain(error, config.task)
         if explained is None:
             raise
         raise explained from error
 
 
 @contextlib.contextmanager
-def _no_prompt() -> Iterator[None]:
-    """ManiSkill asks on stdin whether to download a missing asset: let it read end-of-file instead of waiting."""
-    stdin = sys.stdin
-    with Path(os.devnull).open() as sys.stdin:
-        try:
-            yield
-        finally:
-            sys.stdin = stdin
+def _refusing_downloads() -> Iterator[None]:
+    """Where ManiSkill would ask on the terminal whether to download something, raise instead."""
+    from mani_skill.utils import download_asset
+
+    def refuse(question: str) -> bool:
+        # "Environment NAME requires ..." or "Robot NAME has ..."
+        raise missing_assets(question.split()[1])
+
+    ask, download_asset.prompt_yes_no = download_asset.prompt_yes_no, refuse
+    try:
+        yield
+    finally:
+        download_asset.prompt_yes_no = ask

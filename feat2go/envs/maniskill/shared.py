@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import mmap
 import os
 
@@ -10,9 +11,9 @@ import numpy as np
 from feat2go.envs.maniskill.episodes import Frames
 
 
-def create() -> int:
-    """The descriptor of an anonymous, still empty piece of memory. It vanishes with its last holder, even if killed."""
-    return os.memfd_create("feat2go-maniskill", 0)
+def create() -> io.FileIO:
+    """An anonymous, still empty piece of memory. It vanishes with the last process that holds it, even if killed."""
+    return io.FileIO(os.memfd_create("feat2go-maniskill", 0), "r+")
 
 
 def map_frames(descriptor: int, num_rows: int, image_size: int, state_dim: int) -> Frames:
