@@ -322,6 +322,7 @@ class EvaluationRow:
         milestone: the furthest milestone reached.
         terminal_value: the value model's prediction for the last frame, or NaN without one.
         video: path relative to the table, or an empty string.
+        instruction: the episode's task in words.
     """
 
     task: str
@@ -334,3 +335,4 @@ class EvaluationRow:
     milestone: int
     terminal_value: float
     video: str
+    instruction: str

@@ -81,6 +81,7 @@ def evaluate(
             milestone=episode.milestone,
             terminal_value=terminal_value,
             video=episode.video,
+            instruction=episode.instruction,
         )
         for episode, terminal_value in zip(episodes, _terminal_values(episodes, predictor), strict=True)
     ]

@@ -102,6 +102,7 @@ def test_terminal_values_are_of_the_true_last_frame_in_one_call(track, full_spee
     last = [int(100 + 20 * (-0.5 * (seed % 4) + 3)) / 255 for seed in seeds]
     assert [row.terminal_value for row in rows] == pytest.approx(last, rel=1e-6)
     assert predictor.calls == [[f"slide {seed}" for seed in seeds]]
+    assert [row.instruction for row in rows] == predictor.calls[0]
 
 
 def read_video(path):

@@ -8,7 +8,8 @@ from feat2go.rollouts.tables import read_metadata, read_table, summarise, write_
 
 
 def row(seed, once=True, at_end=True):
-    return EvaluationRow("Track-v1", "tilt", "mild", seed, once, at_end, 6, 2, 0.25, f"videos/{seed}_success.mp4")
+    video = f"videos/{seed}_success.mp4"
+    return EvaluationRow("Track-v1", "tilt", "mild", seed, once, at_end, 6, 2, 0.25, video, "slide to the end")
 
 
 ROWS = [row(2_000_000_000), row(2_000_000_001, at_end=False), row(2_000_000_002, once=False, at_end=False)]
