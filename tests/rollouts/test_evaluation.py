@@ -63,6 +63,7 @@ def test_a_policy_that_stands_still_fails(track, full_speed):
             "milestone": 1,
             "terminal_value": None,
             "video": "",
+            "instruction": f"slide {seed}",
         }
         for seed in evaluation_seeds(3, "development")
     ]
@@ -174,4 +175,5 @@ def test_rows_are_evaluation_rows(track, full_speed):
         "milestone": int,
         "terminal_value": float,
         "video": str,
+        "instruction": str,
     }
