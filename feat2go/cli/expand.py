@@ -67,13 +67,18 @@ def _slot_of(option: str) -> Registry | None:
 
 
 def class_paths(tree: Any, prefix: str = "") -> dict[str, tuple[str, bool]]:
-    """Dotted key -> (class path, whether init_args are given), for every class in a config tree."""
+    """Dotted key -> (class path, whether init_args are given), for every class in a config tree.
+
+    A string may name a class anywhere, so it is listed as one without arguments.
+    """
+    if isinstance(tree, str):
+        return {prefix: (tree, False)}
     found: dict[str, tuple[str, bool]] = {}
     if not isinstance(tree, dict):
         return found
-    if isinstance(tree.get("class_path"), str):
-        found[prefix] = (tree["class_path"], bool(tree.get("init_args")))
     for key, value in tree.items():
-        part = prefix if key == "init_args" else f"{prefix}.{key}".lstrip(".")
-        found |= class_paths(value, part)
+        if key == "class_path":
+            found[prefix] = (str(value), bool(tree.get("init_args")))
+        else:
+            found |= class_paths(value, prefix if key == "init_args" else f"{prefix}.{key}".lstrip("."))
     return found

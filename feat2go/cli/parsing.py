@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -40,32 +41,49 @@ def _refuse_changed_classes(argv: Sequence[str]) -> None:
     given: dict[str, tuple[str, bool]] = {}
     for layer, source in _layers(argv):
         for key, (class_path, has_arguments) in class_paths(layer).items():
-            earlier = given.get(key)
-            if earlier is not None and earlier[0] != class_path and earlier[1]:
+            earlier, had_arguments = given.get(key, (class_path, False))
+            if had_arguments and not _is_same_class(class_path, earlier):
                 raise ValueError(
-                    f"{source} makes {key} a {class_path}, but an earlier config makes it a {earlier[0]} with "
+                    f"{source} makes {key} a {class_path}, but an earlier config makes it a {earlier} with "
                     "arguments, which would leak into the new class. Put the class and its init_args into one config."
                 )
-            given[key] = (class_path, has_arguments or (earlier is not None and earlier[1]))
+            given[key] = (class_path, has_arguments or had_arguments)
+
+
+def _is_same_class(a: str, b: str) -> bool:
+    if a.rpartition(".")[2] != b.rpartition(".")[2]:
+        return False
+    # jsonargparse takes the bare name of a class too, and saves the shortest path that a class can be imported from.
+    return a == b or "." not in a or "." not in b or _load(a) is _load(b)
+
+
+def _load(class_path: str) -> Any:
+    module, _, name = class_path.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), name, class_path)
+    except ImportError:
+        # jsonargparse will say so.
+        return class_path
 
 
 def _layers(argv: Sequence[str]) -> list[tuple[Any, str]]:
     layers: list[tuple[Any, str]] = []
     for i, argument in enumerate(argv):
         option, equals, value = argument.partition("=")
-        if not option.startswith("--"):
+        if not option.startswith("-"):
             continue
         if not equals:
             value = argv[i + 1] if i + 1 < len(argv) else ""
-        if option == "--config" and Path(value).is_file():
+        if option in ("--config", "-c") and Path(value).is_file():
             layers.append((expand(yaml.safe_load(Path(value).read_text())), value))
-        elif option.endswith(".class_path") or (value and "." in value and _is_class(value)):
+        elif _is_class(value):
             layers.append((_nest(option[2:].removesuffix(".class_path"), value), option))
     return layers
 
 
 def _is_class(value: str) -> bool:
-    return all(part.isidentifier() for part in value.split("."))
+    # `--trainer.logger=false` takes a class away rather than change it.
+    return all(part.isidentifier() for part in value.split(".")) and isinstance(yaml.safe_load(value), str)
 
 
 def _nest(key: str, class_path: str) -> Any:
@@ -86,7 +104,7 @@ def run_function(function: Callable[..., Any], words: Sequence[str], positional:
     """
     install_names()
     summary = (inspect.getdoc(function) or "").partition("\n")[0]
-    parser = ArgumentParser(prog=f"feat2go {words[0]}", description=summary)
+    parser = ArgumentParser(prog=f"feat2go {words[0]}", description=summary, allow_abbrev=False)
     parser.add_argument("--config", action="config", help="YAML file; may be given more than once")
     for name in positional:
         parser.add_argument(name, type=inspect.signature(function, eval_str=True).parameters[name].annotation)
