@@ -49,6 +49,8 @@ class Scene:
 
     def reset(self, row: int, seed: int) -> None:
         """Start the episode of ``seed`` in one row, alone: its randomness does not depend on the other rows."""
+        if not self.env.gpu_sim_enabled:
+            _renew_physics(self.env.scene)
         options = {} if self.num_rows == 1 else {"env_idx": torch.tensor([row], device=self.env.device)}
         self.env.reset(seed=[seed], options=options)
         for hidden in self.env._hidden_objects:
@@ -114,6 +116,31 @@ def _proprioception(agent: Any) -> torch.Tensor:
     # The gripper looks down, so its x axis is nearly horizontal: its direction is the yaw.
     yaw = torch.atan2(2 * (x * y + w * z), 1 - 2 * (y * y + z * z))
     return torch.cat([pose.p, yaw[:, None], qpos[:, -2:].sum(1, keepdim=True)], dim=1)
+
+
+def _renew_physics(scene: Any) -> None:
+    """Move everything into a new physics system, which knows nothing of the episodes before.
+
+    PhysX keeps the order in which contacts came about, and how long a body has been at rest, beyond any reset of poses
+    and velocities: without this, the first touch goes another way in each repetition of the same episode.
+    """
+    import sapien
+
+    old = scene.sub_scenes[0]
+    physics = sapien.physx.PhysxCpuSystem()
+    physics.timestep = scene.px.timestep
+    new = sapien.Scene([physics, old.render_system])
+    entities = list(old.entities)
+    for entity in entities:
+        old.remove_entity(entity)
+    for entity in entities:
+        new.add_entity(entity)
+    for body in physics.rigid_dynamic_components:
+        if not body.kinematic:
+            body.put_to_sleep()
+            body.wake_up()
+    scene.sub_scenes[0] = new
+    scene.px = physics
 
 
 def _make(config: SimulationConfig, num_rows: int, device: str) -> Any:
