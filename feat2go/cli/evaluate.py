@@ -61,6 +61,7 @@ def evaluate_policy(
             num_videos=num_videos,
             setting=split,
             generator=torch.Generator().manual_seed(0),
+            progress=True,
         )
     finally:
         environment.close()

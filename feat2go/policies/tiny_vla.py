@@ -33,7 +33,7 @@ class TinyVLA(nn.Module):
         chunk: C, actions per decision.
         state_dim: S, 0 for none.
         num_cameras: images per observation; the environment's first ones are used.
-        image_size: side in pixels, a multiple of 16.
+        image_size: side in pixels, a multiple of 8.
         width: of the trunk.
         num_words: buckets of the hashed instruction.
     """
@@ -49,8 +49,8 @@ class TinyVLA(nn.Module):
         num_words: int = 128,
     ) -> None:
         super().__init__()
-        if image_size % 16:
-            raise ValueError(f"tiny_vla: image_size is a multiple of 16; got {image_size}")
+        if image_size % 8:
+            raise ValueError(f"tiny_vla: image_size is a multiple of 8; got {image_size}")
         if action_dim < 1 or chunk < 1 or num_cameras < 1 or state_dim < 0:
             raise ValueError(
                 "tiny_vla: action_dim, chunk and num_cameras are at least 1, state_dim at least 0; "
@@ -73,7 +73,7 @@ class TinyVLA(nn.Module):
         self.image_size = image_size
         self.num_words = num_words
 
-        channels = (3, 16, 32, 32, 32)
+        channels = (3, 16, 32, 32)
         self.vision = nn.Sequential()
         for i, (inner, outer) in enumerate(itertools.pairwise(channels)):
             size = 5 if i == 0 else 3
@@ -81,7 +81,7 @@ class TinyVLA(nn.Module):
             self.vision.append(nn.ReLU())
         self.vision.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.film = nn.Linear(num_words, 2 * channels[-1])
-        num_features = num_cameras * channels[-1] * (image_size // 16) ** 2
+        num_features = num_cameras * channels[-1] * (image_size // 8) ** 2
         self.trunk = nn.Sequential(nn.Linear(num_features + state_dim, width), nn.ReLU())
         self.actor = nn.Linear(width, chunk * action_dim * NUM_BINS)
         self.critic = nn.Linear(width, 1)

@@ -86,7 +86,7 @@ def test_two_cameras():
 
 def test_what_does_not_fit_is_refused():
     policy, seen = make(), observe()
-    with pytest.raises(ValueError, match="image_size is a multiple of 16; got 60"):
+    with pytest.raises(ValueError, match="image_size is a multiple of 8; got 60"):
         TinyVLA(image_size=60)
     with pytest.raises(ValueError, match=r"takes \(B, 32, 32, 3\) pictures; got \(5, 64, 64, 3\)"):
         inputs_of(policy, observe(size=64))
