@@ -8,10 +8,11 @@ from typing import Any
 
 from lightning.pytorch import LightningDataModule, LightningModule
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
 from feat2go.cli.parsing import install_names, read_argv
+from feat2go.training.resuming import ConfiguredOptimizer, ContinuedCSVLogger
 
 
 class TrainingCLI(LightningCLI):
@@ -24,16 +25,22 @@ class TrainingCLI(LightningCLI):
         config = self.config[self.subcommand]
         config.trainer.default_root_dir = config.run_dir
 
+    def instantiate_classes(self) -> None:
+        """Say what a constructor said: where None would do as well, jsonargparse wraps its sentence into a page."""
+        try:
+            super().instantiate_classes()
+        except ValueError as error:
+            is_wrapped = str(error).startswith("Does not validate") and isinstance(error.__cause__, ValueError)
+            raise ValueError(str(error.__cause__ if is_wrapped else error)) from error
+
     def instantiate_trainer(self, **kwargs: Any) -> Any:
         """Add the loggers, progress bar and checkpoints that the config does not set itself."""
-        trainer = self.config_init[self.subcommand]["trainer"]
+        config = self.config_init[self.subcommand]
+        trainer = config["trainer"]
         run_dir = Path(trainer["default_root_dir"])
         # `logger: false` stays as it is; only an unset one is filled in.
         if trainer.get("logger") is None:
-            kwargs["logger"] = [
-                TensorBoardLogger(run_dir, name="", version=""),
-                CSVLogger(run_dir, name="", version=""),
-            ]
+            kwargs["logger"] = _loggers(run_dir, config["ckpt_path"]) if self.subcommand == "fit" else False
         kwargs["callbacks"] = [*(trainer.get("callbacks") or []), *_default_callbacks(trainer, run_dir)]
         return super().instantiate_trainer(**kwargs)
 
@@ -41,9 +48,18 @@ class TrainingCLI(LightningCLI):
         """Leave the command line alone: Lightning would let the checkpoint's hyper-parameters override it."""
 
 
+def _loggers(run_dir: Path, ckpt_path: str | None) -> list[Logger]:
+    csv_logger = CSVLogger if ckpt_path is None else ContinuedCSVLogger
+    return [
+        TensorBoardLogger(run_dir, name="", version=""),
+        # Every row at once: a run that is killed has lost none of them.
+        csv_logger(run_dir, name="", version="", flush_logs_every_n_steps=1),
+    ]
+
+
 def _default_callbacks(trainer: Any, run_dir: Path) -> list[Callback]:
     given = tuple(type(callback) for callback in trainer.get("callbacks") or [])
-    callbacks: list[Callback] = []
+    callbacks: list[Callback] = [ConfiguredOptimizer()]
     if trainer.get("enable_progress_bar") is not False and not any(issubclass(c, RichProgressBar) for c in given):
         callbacks.append(RichProgressBar())
     if trainer.get("enable_checkpointing") is not False and not any(issubclass(c, ModelCheckpoint) for c in given):
@@ -65,7 +81,16 @@ def run(words: Sequence[str]) -> None:
         args=read_argv(words),
         # Episodes before the first update would only be waited for.
         trainer_defaults={"num_sanity_val_steps": 0, "log_every_n_steps": 1},
-        # A run that is resumed finds its own config there.
+        # Only a fit leaves its config; one that is resumed finds its own there.
+        save_config_callback=SaveConfigCallback if words[0] == "fit" else None,
         save_config_kwargs={"overwrite": True},
-        parser_kwargs={"default_env": False},
+        # The modules make their optimisers themselves; a second way to set one would be ignored, or worse.
+        auto_configure_optimizers=False,
+        parser_kwargs={
+            "prog": "feat2go",
+            "default_env": False,
+            "allow_abbrev": False,
+            # Every error repeats the usage, and all options fill a page of it.
+            words[0]: {"usage": f"feat2go {words[0]} --config FILE [--OPTION VALUE ...]"},
+        },
     )
