@@ -24,7 +24,6 @@ TOUCH_M = 1e-6  # Nearer than this is touching.
 FINGER_RADIUS = 0.008
 MAX_GRASP = 0.085
 GRASP_DEPTH = 0.008  # The tips must be at least this far below an object's top.
-FINGER_REACH = 0.018  # An object's centre may be this far from the line between the fingers.
 
 GRIPPER_LOW = np.array([-0.22, -0.25, 0.004])
 GRIPPER_HIGH = np.array([0.22, 0.25, 0.20])
@@ -105,7 +104,7 @@ def _grasp(world: World, opening_before: Floats) -> None:
         (world.opening[:, None] <= width)
         & (width < opening_before[:, None])
         & (width <= MAX_GRASP)
-        & (np.abs(x) < FINGER_REACH)
+        & (np.abs(x) < 0.5 * width_along(objects, world.yaw[:, None]))
         & (np.abs(y) < 0.5 * width)
         & (world.gripper[:, 2:] < objects.top - GRASP_DEPTH)
         & (world.gripper[:, 2:] > objects.bottom - GRASP_DEPTH)
