@@ -62,7 +62,7 @@ def label_episodes(
     """
     metadata = {
         "version": __version__,
-        "encoder": {**_describe(encoder), "fingerprint": encoder.fingerprint},
+        "encoder": encoder.fingerprint,
         "clustering": _describe(clustering),
         "beta": beta,
         "scope": scope,

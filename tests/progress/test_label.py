@@ -20,12 +20,9 @@ class MeanColour:
     fingerprint = "mean-colour"
     feature_shape = (2, 3)
 
-    def __init__(self, offset=0.5):
-        self.offset = offset
-
     def encode_images(self, images):
         halves = torch.stack(images.float().chunk(2, dim=2), dim=1)
-        return halves.mean((2, 3)) / 255 + self.offset
+        return halves.mean((2, 3)) / 255 + 0.5
 
     def encode_episode(self, frames):
         features = self.encode_images(frames).half()
@@ -82,11 +79,7 @@ def test_the_file_says_what_it_was_made_with(tmp_path):
     output, _ = label(tmp_path, [make_episode("a")], beta=0.25)
     assert read_label_metadata(output) == {
         "version": __version__,
-        "encoder": {
-            "class_path": f"{MeanColour.__module__}.MeanColour",
-            "init_args": {"offset": 0.5},
-            "fingerprint": "mean-colour",
-        },
+        "encoder": "mean-colour",
         "clustering": {"class_path": "feat2go.clustering.fixed.Uniform", "init_args": {"num_stages": 2}},
         "beta": 0.25,
         "scope": "stage",
