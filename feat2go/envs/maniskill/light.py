@@ -33,7 +33,6 @@ def install() -> None:
     for robot in (Panda, PandaWristCam):
         robot.urdf_path = str(light_urdf(Path(robot.urdf_path)))
     _shrink_floor()
-    _drop_reflections()
 
 
 def light_urdf(source: Path) -> Path:
@@ -83,20 +82,11 @@ def _shrink_floor() -> None:
     table.build_ground = build_small_ground
 
 
-def _drop_reflections() -> None:
-    """Give every camera an all-zero reflection table before it would compute one."""
+def drop_reflections(camera: Any) -> None:
+    """Give a camera an all-zero reflection table before it computes one. A camera that changes its scene forgets it."""
     import sapien
-    from mani_skill.envs.scene import ManiSkillScene
 
-    add_camera = ManiSkillScene._sapien_add_camera
     table = np.zeros((4, 4, 2), np.float32)
-
-    @functools.wraps(add_camera)
-    def add_camera_without_reflections(scene: Any, *args: Any, **options: Any) -> Any:
-        camera = add_camera(scene, *args, **options)
-        texture = sapien.render.RenderTexture(table, 2, "R32G32Sfloat", filter_mode="linear", address_mode="edge")
-        for component in camera._render_cameras:
-            component.set_texture("BRDFLUT", texture)
-        return camera
-
-    ManiSkillScene._sapien_add_camera = add_camera_without_reflections
+    texture = sapien.render.RenderTexture(table, 2, "R32G32Sfloat", filter_mode="linear", address_mode="edge")
+    for component in camera._render_cameras:
+        component.set_texture("BRDFLUT", texture)

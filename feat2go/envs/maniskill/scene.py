@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from feat2go.envs.maniskill import light
 from feat2go.envs.maniskill.config import SimulationConfig, SimulationInfo
 from feat2go.envs.maniskill.control import Control
 from feat2go.envs.maniskill.requirements import explain, missing_assets, require_task
@@ -35,6 +36,7 @@ class Scene:
     def __init__(self, config: SimulationConfig, num_rows: int = 1, device: str = "cpu") -> None:
         self.env = _make(config, num_rows, device)
         self.num_rows = num_rows
+        self._has_light_assets = config.light_assets
         self._milestones = task_named(config.task).milestones
         self._control = Control(self.env, config.control)
         self.success = np.zeros(num_rows, bool)
@@ -53,6 +55,8 @@ class Scene:
             _renew_physics(self.env.scene)
         options = {} if self.num_rows == 1 else {"env_idx": torch.tensor([row], device=self.env.device)}
         self.env.reset(seed=[seed], options=options)
+        if self._has_light_assets and not self.env.gpu_sim_enabled:
+            light.drop_reflections(self._sensor.camera)
         for hidden in self.env._hidden_objects:
             hidden.hide_visual()
         self.success[row] = self.failed[row] = False
@@ -68,9 +72,8 @@ class Scene:
     def images(self) -> np.ndarray:
         """uint8 (N, H, W, 3): what the first camera sees now."""
         self.env.scene.update_render(update_sensors=True, update_human_render_cameras=False)
-        camera = next(iter(self.env._sensors.values()))
-        camera.capture()
-        seen = camera.get_obs(rgb=True, depth=False, position=False, segmentation=False)
+        self._sensor.capture()
+        seen = self._sensor.get_obs(rgb=True, depth=False, position=False, segmentation=False)
         images: np.ndarray = seen["rgb"].cpu().numpy()
         return images
 
@@ -82,6 +85,11 @@ class Scene:
 
     def close(self) -> None:
         self.env.close()
+
+    @property
+    def _sensor(self) -> Any:
+        """The first camera. A task that rebuilds its scene for an episode has a new one."""
+        return next(iter(self.env._sensors.values()))
 
     def _flag(self, flags: dict[str, Any], name: str) -> np.ndarray:
         if name not in flags:
