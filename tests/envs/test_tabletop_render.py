@@ -36,9 +36,8 @@ def lay(objects, gripper=(0.2, 0.24, 0.2)):
 
 
 def pixel_of(point, size=SIZE):
-    camera = Camera(size)
-    window = camera.window(np.array([[point]], dtype=np.float32))
-    return window.top[0], window.left[0]
+    _, (pixel,) = Camera(size).pixels_around(np.array([[point]], dtype=np.float32))
+    return divmod(pixel, size)
 
 
 def hue(pixel):
@@ -118,6 +117,21 @@ def test_edges_are_smooth():
     red = picture(world)[0, row - 8 : row + 8, column - 8 : column + 8].astype(int)
     share_of_red = red[..., 0] / red.sum(axis=-1)
     assert ((share_of_red > 0.5) & (share_of_red < 0.7)).any()
+
+
+def test_rays_meet_the_table_where_the_camera_sees_that_point():
+    camera = Camera(SIZE)
+    for pixel in (0, 63, 2080, 4095):
+        for x, y in camera.ground[:, :, pixel].T:
+            which, seen = camera.pixels_around(np.array([[(x, y, 0.0)]], dtype=np.float32))
+            assert which.tolist() == [0]
+            assert seen.tolist() == [pixel]
+
+
+def test_pixels_around_points_out_of_view_are_none():
+    far_left = np.array([[(0.0, 5.0, 0.0), (0.0, 4.0, 0.0)], [(0.0, 0.0, 0.0), (0.0, 0.0, 0.02)]], dtype=np.float32)
+    which, _ = Camera(SIZE).pixels_around(far_left)
+    assert set(which.tolist()) == {1}
 
 
 def test_packed_colours_come_back():

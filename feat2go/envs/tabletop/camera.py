@@ -1,9 +1,8 @@
-"""The fixed pinhole camera. Legend: S samples per pixel, M solids, h w the pixels of a window."""
+"""The fixed pinhole camera. Legend: S samples per pixel, H W pixels, M solids, P pixels around them."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,72 +16,59 @@ FIELD_OF_VIEW_RAD = 0.50
 SAMPLES = np.array([[-0.125, -0.375], [0.375, -0.125], [0.125, 0.375], [-0.375, 0.125]], dtype=np.float32)
 
 
-@dataclass(frozen=True)
-class Window:
-    """The same number of pixels around each of M solids.
-
-    Attributes:
-        left: int (M,), first column. top: int (M,), first row.
-        width: w, in pixels. height: h, in pixels.
-        right_slope: float32 (S, M, 1, w), how far each ray leans to the camera's right, per metre of depth.
-        up_slope: float32 (S, M, h, 1), likewise upwards.
-    """
-
-    left: Ints
-    top: Ints
-    width: int
-    height: int
-    right_slope: Floats
-    up_slope: Floats
-
-
 class Camera:
-    """Rays of a square picture. A ray is POSITION + depth * (forward + right_slope * right + up_slope * up).
+    """The rays of a square picture. All of them meet the plane of the table.
 
     Args:
-        image_size: side in pixels.
+        image_size: H = W, in pixels.
+
+    Attributes:
+        direction: float32 (3, S, H*W), of the ray through each sample, one metre long along the optical axis.
+        ground_depth: float32 (S, H*W), at which each ray meets the plane z = 0, in metres along the optical axis.
+        ground: float32 (2, S, H*W), the x and y of that point.
     """
 
     def __init__(self, image_size: int) -> None:
         self.image_size = image_size
         forward = TARGET - POSITION
-        self.forward = forward / np.linalg.norm(forward)
-        right = np.cross(self.forward, np.array([0.0, 0.0, 1.0], dtype=np.float32))
-        self.right = right / np.linalg.norm(right)
-        self.up = np.cross(self.right, self.forward)
-        self.focal = image_size / (2.0 * math.tan(FIELD_OF_VIEW_RAD / 2.0))
-        centres = np.arange(image_size, dtype=np.float32) + np.float32(0.5 - image_size / 2.0)
-        self._right_slopes = (centres + SAMPLES[:, :1]) / self.focal
-        self._up_slopes = -(centres + SAMPLES[:, 1:]) / self.focal
+        self._forward = forward / np.linalg.norm(forward)
+        right = np.cross(self._forward, np.array([0.0, 0.0, 1.0], dtype=np.float32))
+        self._right = right / np.linalg.norm(right)
+        self._up = np.cross(self._right, self._forward)
+        self._focal = image_size / (2.0 * math.tan(FIELD_OF_VIEW_RAD / 2.0))
 
-    def whole_picture(self) -> Window:
-        """One window that is the picture."""
-        corner = np.zeros(1, dtype=np.int64)
-        return self._window(corner, corner, self.image_size, self.image_size)
+        row, column = np.divmod(np.arange(image_size**2), image_size)
+        middle = (image_size - 1) / 2
+        rightward = (column - middle + SAMPLES[:, :1]) / self._focal
+        upward = (middle - row - SAMPLES[:, 1:]) / self._focal
+        axes = (self._forward, self._right, self._up)
+        x, y, z = (f + rightward * r + upward * u for f, r, u in zip(*axes, strict=True))
+        self.direction = np.stack([x, y, z]).astype(np.float32)
+        self.ground_depth = -POSITION[2] / self.direction[2]
+        self.ground = POSITION[:2, None, None] + self.ground_depth * self.direction[:2]
 
-    def window(self, points: Floats) -> Window:
-        """Windows that contain all that is seen of convex sets of points.
+    def pixels_around(self, points: Floats) -> tuple[Ints, Ints]:
+        """All pixels of the rectangles in which convex sets of points are seen, one rectangle after another.
 
         Args:
             points: (M, Q, 3), in metres, in front of the camera.
+
+        Returns:
+            Which of the M sets, and which of the H*W pixels; int (P,) both.
         """
         offset = points - POSITION
-        depth = offset @ self.forward
-        columns = self.image_size / 2 + self.focal * (offset @ self.right) / depth
-        rows = self.image_size / 2 - self.focal * (offset @ self.up) / depth
-        left, width = self._span(columns)
-        top, height = self._span(rows)
-        return self._window(left, top, width, height)
+        depth = offset @ self._forward
+        left, width = self._span(self.image_size / 2 + self._focal * (offset @ self._right) / depth)
+        top, height = self._span(self.image_size / 2 - self._focal * (offset @ self._up) / depth)
+        num_pixels = width * height
+        which = np.repeat(np.arange(len(points)), num_pixels)
+        place = np.arange(len(which)) - (np.cumsum(num_pixels) - num_pixels)[which]
+        row, column = np.divmod(place, width[which])
+        return which, (top[which] + row) * self.image_size + left[which] + column
 
-    def _span(self, pixels: Floats) -> tuple[Ints, int]:
-        """First pixel of each row of (M, Q), moved inside of the picture, and how many pixels are enough for all."""
+    def _span(self, pixels: Floats) -> tuple[Ints, Ints]:
+        """(M, Q) -> first pixel and number of pixels of each row, inside of the picture."""
         # Samples lie well inside of their pixel, so rounding errors at a border don't matter.
-        first = np.floor(pixels.min(axis=1)).astype(np.int64)
-        size = min(int((np.floor(pixels.max(axis=1)) - first).max()) + 1, self.image_size)
-        return np.clip(first, 0, self.image_size - size), size
-
-    def _window(self, left: Ints, top: Ints, width: int, height: int) -> Window:
-        columns, rows = left[:, None] + np.arange(width), top[:, None] + np.arange(height)
-        return Window(
-            left, top, width, height, self._right_slopes[:, columns][:, :, None], self._up_slopes[:, rows][..., None]
-        )
+        first = np.clip(np.floor(pixels.min(axis=1)), 0, self.image_size).astype(np.int64)
+        end = np.clip(np.floor(pixels.max(axis=1)) + 1, 0, self.image_size).astype(np.int64)
+        return first, end - first

@@ -1,18 +1,17 @@
-"""Drawing solids and their shadows into sampled pictures, a window of pixels per solid.
+"""Drawing solids and their shadows into sampled pictures, by casting rays through the pixels around each.
 
-Legend: S samples per pixel, M solids, E pictures, H W pixels of a picture, h w pixels of a window. Float32 throughout.
+Legend: S samples per pixel, M solids, E pictures of H W pixels, P pixels around all solids. Float32 throughout.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from feat2go.envs.tabletop.arrays import Floats, Ints, Pixels
-from feat2go.envs.tabletop.camera import POSITION, Camera, Window
+from feat2go.envs.tabletop.camera import POSITION, Camera
 from feat2go.envs.tabletop.kinds import BOX
 from feat2go.envs.tabletop.raycast import Vector, facing, intersect
 
@@ -31,11 +30,11 @@ class Solids:
     Attributes:
         solid: BOX, CYLINDER or BALL.
         picture: int (M,), row of the canvas.
-        centre: (M, 3), in metres.
-        half: (M, 3), half extents in metres.
+        centre: (3, M), in metres.
+        half: (3, M), half extents in metres.
         cosine: (M,), of the yaw.
         sine: (M,), of the yaw.
-        colour: (M, 3), 0 to 255.
+        colour: (3, M), 0 to 255.
         inset: (M,), brightness of the top inside of the rim; 1 where there is no rim.
     """
 
@@ -50,18 +49,26 @@ class Solids:
 
     @classmethod
     def of(
-        cls,
-        solid: int,
-        picture: Ints,
-        centre: Floats,
-        half: Floats,
-        yaw: Floats,
-        colour: Floats,
-        inset: Floats,
+        cls, solid: int, picture: Ints, centre: Floats, half: Floats, yaw: Floats, colour: Floats, inset: Floats
     ) -> Solids:
-        """From arrays of any number type and a yaw in radians."""
-        numbers = (centre, half, np.cos(yaw), np.sin(yaw), colour, inset)
-        return cls(solid, picture, *(part.astype(np.float32) for part in numbers))
+        """From arrays with M first, of any number type, and a yaw in radians."""
+        numbers = (centre.T, half.T, np.cos(yaw), np.sin(yaw), colour.T, inset)
+        return cls(solid, picture, *(np.ascontiguousarray(part, dtype=np.float32) for part in numbers))
+
+    def into_frame(self, vector: Vector, which: Ints) -> Vector:
+        """Vectors of the world, each part (..., P), in the frames of solids number ``which`` (P,)."""
+        cosine, sine = self.cosine[which], self.sine[which]
+        x, y, z = vector
+        return cosine * x + sine * y, cosine * y - sine * x, z
+
+    @property
+    def corners(self) -> Floats:
+        """(M, 8, 3), of the boxes around the solids, in metres."""
+        x, y, z = CORNERS.T[:, None] * self.half[:, :, None]
+        cosine, sine = self.cosine[:, None], self.sine[:, None]
+        turned = np.stack([cosine * x - sine * y, sine * x + cosine * y, z], axis=-1)
+        corners: Floats = turned + self.centre.T[:, None]
+        return corners
 
 
 @dataclass
@@ -80,26 +87,29 @@ class Canvas:
         """A contiguous copy of some pictures."""
         return Canvas(self.colour.take(rows, axis=1), self.depth.take(rows, axis=1))
 
+    def index(self, picture: Ints, pixel: Ints) -> Ints:
+        """Where the samples of pixels (P,) of pictures (P,) lie in the flat canvas, int (S, P)."""
+        num_samples, num_pictures, height, width = self.colour.shape
+        first = np.arange(num_samples) * (num_pictures * height * width)
+        index: Ints = first[:, None] + (picture * (height * width) + pixel)
+        return index
+
 
 def draw(canvas: Canvas, camera: Camera, solids: Solids) -> None:
     """Draw solids where nothing that is already there hides them."""
-    window = camera.window(_corners(solids))
-    origin, direction = _camera_rays(camera, window, solids)
-    near, far = intersect(solids.solid, _columns(origin), direction, _columns(solids.half.T))
+    which, pixel = camera.pixels_around(solids.corners)
+    origin = solids.into_frame(tuple(POSITION[:, None] - solids.centre[:, which]), which)
+    direction = solids.into_frame(tuple(camera.direction.take(pixel, axis=2)), which)
+    near, far = intersect(solids.solid, origin, direction, tuple(solids.half[:, which]))
     hits = np.flatnonzero(near < far)
     depth = near.reshape(-1)[hits]
-    pixels = _pixel_index(canvas, solids, window).reshape(-1)[hits]
-    is_visible = depth < canvas.depth.reshape(-1)[pixels]
-    hits, depth, pixels = hits[is_visible], depth[is_visible], pixels[is_visible]
-    which = hits // (window.height * window.width) % len(solids.picture)
-    slopes = (
-        direction[0].reshape(-1)[hits],
-        direction[1].reshape(-1)[hits],
-        direction[2].reshape(-1)[hits // window.width],
-    )
-    point = tuple(o[which] + depth * slope for o, slope in zip(origin, slopes, strict=True))
-    canvas.colour.reshape(-1)[pixels] = _shade(solids, which, point)
-    canvas.depth.reshape(-1)[pixels] = depth
+    samples = canvas.index(solids.picture[which], pixel).reshape(-1)[hits]
+    is_visible = depth < canvas.depth.reshape(-1)[samples]
+    hits, depth, samples = hits[is_visible], depth[is_visible], samples[is_visible]
+    ray = hits % len(which)
+    point = tuple(o[ray] + depth * d.reshape(-1)[hits] for o, d in zip(origin, direction, strict=True))
+    canvas.colour.reshape(-1)[samples] = _shade(solids, which[ray], point)
+    canvas.depth.reshape(-1)[samples] = depth
 
 
 def draw_shadows(canvas: Canvas, shaded: Ints, camera: Camera, solids: Solids) -> None:
@@ -111,16 +121,16 @@ def draw_shadows(canvas: Canvas, shaded: Ints, camera: Camera, solids: Solids) -
         camera: the camera.
         solids: what casts shadows, on the plane z = 0.
     """
-    corners = _corners(solids)
-    window = camera.window(corners - LIGHT * (corners[..., 2:] / LIGHT[2]))
-    origin, direction = _camera_rays(camera, window, solids)
-    depth = -POSITION[2] / direction[2]
-    ground = tuple(o + depth * d for o, d in zip(_columns(origin[:2]), direction[:2], strict=True))
-    below = _columns([-solids.centre[:, 2]])
-    near, far = intersect(solids.solid, (*ground, *below), _columns(_in_frame(LIGHT, solids)), _columns(solids.half.T))
+    corners = solids.corners
+    which, pixel = camera.pixels_around(corners - LIGHT * (corners[..., 2:] / LIGHT[2]))
+    x, y = camera.ground.take(pixel, axis=2)
+    centre_x, centre_y, centre_z = solids.centre[:, which]
+    origin = solids.into_frame((x - centre_x, y - centre_y, -centre_z), which)
+    light = solids.into_frame(tuple(LIGHT), which)
+    near, far = intersect(solids.solid, origin, light, tuple(solids.half[:, which]))
     hits = np.flatnonzero(near < far)
-    pixels = _pixel_index(canvas, solids, window).reshape(-1)[hits]
-    canvas.colour.reshape(-1)[pixels] = shaded.reshape(-1)[pixels]
+    samples = canvas.index(solids.picture[which], pixel).reshape(-1)[hits]
+    canvas.colour.reshape(-1)[samples] = shaded.reshape(-1)[samples]
 
 
 def pack(red: Floats, green: Floats, blue: Floats) -> Ints:
@@ -146,53 +156,14 @@ def average(canvas: Canvas) -> Pixels:
     return pictures
 
 
-def _camera_rays(camera: Camera, window: Window, solids: Solids) -> tuple[Vector, Vector]:
-    """In the solids' frames: the camera's position, each (M,), and the rays, each (S, M, h, w) or (S, M, h, 1)."""
-    forward, right, up = (_columns(_in_frame(axis, solids)) for axis in (camera.forward, camera.right, camera.up))
-    across = [forward[i] + window.up_slope * up[i] for i in range(3)]
-    # The camera is upright: all rays of a row have the same vertical slope.
-    direction = (across[0] + window.right_slope * right[0], across[1] + window.right_slope * right[1], across[2])
-    return _in_frame((POSITION - solids.centre).T, solids), direction
-
-
-def _in_frame(vector: Floats, solids: Solids) -> Vector:
-    """A vector of the world, (3,) or (3, M), in the solids' frames, each (M,)."""
-    x, y, z = vector
-    cosine, sine = solids.cosine, solids.sine
-    return cosine * x + sine * y, cosine * y - sine * x, np.full_like(cosine, z)
-
-
-def _columns(parts: Iterable[Floats]) -> tuple[Floats, ...]:
-    """Each (M,) -> (M, 1, 1)."""
-    return tuple(part[:, None, None] for part in parts)
-
-
-def _corners(solids: Solids) -> Floats:
-    """(M, 8, 3), of the boxes around the solids, in metres."""
-    local = CORNERS * solids.half[:, None]
-    x, y, z = local[..., 0], local[..., 1], local[..., 2]
-    cosine, sine = solids.cosine[:, None], solids.sine[:, None]
-    return np.stack([cosine * x - sine * y, sine * x + cosine * y, z], axis=-1) + solids.centre[:, None]
-
-
-def _pixel_index(canvas: Canvas, solids: Solids, window: Window) -> Ints:
-    """int64 (S, M, h, w), into the flat canvas."""
-    num_samples, num_pictures, height, width = canvas.colour.shape
-    picture = np.arange(num_samples)[:, None] * num_pictures + solids.picture
-    corner = (picture * height + window.top) * width + window.left
-    inside = np.arange(window.height)[:, None] * width + np.arange(window.width)
-    index: Ints = corner[:, :, None, None] + inside
-    return index
-
-
 def _shade(solids: Solids, which: Ints, point: Vector) -> Ints:
     """uint32: the colours of points on solids number ``which``."""
-    half = tuple(size[which] for size in solids.half.T)
-    light = tuple(part[which] for part in _in_frame(LIGHT, solids))
+    half = tuple(solids.half[:, which])
+    light = solids.into_frame(tuple(LIGHT), which)
     brightness = AMBIENT + (1.0 - AMBIENT) * np.maximum(facing(solids.solid, point, half, light), 0.0)
     if (solids.inset < 1.0).any():
         x, y, z = (np.abs(part) / size for part, size in zip(point, half, strict=True))
         from_centre = np.maximum(x, y) if solids.solid == BOX else np.sqrt(x * x + y * y)
         is_inner = (z > from_centre) & (from_centre < RIM_FROM)
         brightness = np.where(is_inner, brightness * solids.inset[which], brightness)
-    return pack(*(brightness * channel[which] for channel in solids.colour.T))
+    return pack(*(brightness * channel[which] for channel in solids.colour))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from feat2go.envs.tabletop.arrays import Floats
-from feat2go.envs.tabletop.camera import POSITION, Camera
+from feat2go.envs.tabletop.camera import SAMPLES, Camera
 
 WOOD = np.array([190.0, 158.0, 120.0])
 FLOOR = np.array([66.0, 72.0, 84.0])
@@ -19,11 +19,9 @@ def table_picture(camera: Camera) -> tuple[Floats, Floats]:
     Returns:
         Colour (S, 1, H, W, 3), 0 to 255, and depth float32 (S, 1, H, W) in metres.
     """
-    window = camera.whole_picture()
-    rays = camera.forward + window.right_slope[..., None] * camera.right + window.up_slope[..., None] * camera.up
-    # The camera looks down everywhere, or far enough for it.
-    depth = -POSITION[2] / np.minimum(rays[..., 2], -0.05)
-    x, y = POSITION[0] + depth * rays[..., 0], POSITION[1] + depth * rays[..., 1]
+    shape = (len(SAMPLES), 1, camera.image_size, camera.image_size)
+    depth = camera.ground_depth.reshape(shape)
+    x, y = camera.ground.reshape(2, *shape)
     on_table = (np.abs(x) < EDGE[0]) & (np.abs(y) < EDGE[1])
     floor = (1.0 - 0.25 * np.clip(depth - 0.8, 0.0, 1.0))[..., None] * FLOOR
     colour = np.where(on_table[..., None], _grain(x, y)[..., None] * WOOD, floor)
