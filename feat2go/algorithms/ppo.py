@@ -148,6 +148,8 @@ class PPO:
             is_clipped = (ratio < 1 - self.clip_low) | (ratio > 1 + self.clip_high)
             metrics |= {
                 "ratio": masked_mean(ratio, mask),
+                # The mean of the ratio is 1 in expectation whatever the two distributions are; this is not.
+                "ratio_error": masked_mean((ratio - 1).abs(), mask),
                 "kl": masked_mean(ratio - 1 - log_ratio, mask),
                 "clip_fraction": masked_mean(is_clipped.float(), mask),
                 "explained_variance": explained_variance(now.value, batch.target_return),

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from feat2go.core.protocols import Policy, ValuePredictor, VectorEnv
 from feat2go.core.seeding import require_split
 from feat2go.core.types import EvaluationRow, Observation, Step
+from feat2go.rollouts.acting import acting
 from feat2go.rollouts.progress_bar import progress_bar
 from feat2go.rollouts.tables import SuccessRate, Summary, read_metadata, read_table, summarise, write_table
 from feat2go.rollouts.videos import VideoFolder
@@ -64,7 +65,7 @@ def evaluate(
     videos = None if video_folder is None else VideoFolder(video_folder, num_videos, env.fps / policy.chunk)
     episodes: list[_Episode] = []
     title = f"evaluating {env.env_id}"
-    with progress_bar(title, len(seeds), progress) as update, _to_the_limit(env), _acting(policy):
+    with progress_bar(title, len(seeds), progress) as update, _to_the_limit(env), acting(policy):
         for start in range(0, len(seeds), env.num_envs):
             wave_seeds = seeds[start : start + env.num_envs]
             episodes += _run_wave(env, policy, wave_seeds, temperature, generator, videos)
@@ -185,16 +186,3 @@ def _to_the_limit(env: VectorEnv) -> Iterator[None]:
         yield
     finally:
         env.terminate_on_success = before
-
-
-@contextmanager
-def _acting(policy: Policy) -> Iterator[None]:
-    was_training = isinstance(policy, nn.Module) and policy.training
-    if isinstance(policy, nn.Module):
-        policy.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        if isinstance(policy, nn.Module):
-            policy.train(was_training)

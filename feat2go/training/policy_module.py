@@ -30,7 +30,8 @@ class PolicyModule(LightningModule):
         optimizer: makes the optimiser from parameters.
         lr_scheduler: optional, stepped once per epoch.
         initial_policy: folder of a saved policy to start from; its architecture must be ``policy``'s.
-        max_ratio_error: how far from 1 the first importance ratio after a rollout may be before the run says so.
+        max_ratio_error: how far from 1 the importance ratios right after a rollout may be, on average, before the run
+            says so.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class PolicyModule(LightningModule):
         self._make_scheduler = lr_scheduler
         self._initial_policy = initial_policy
         self._max_ratio_error = max_ratio_error
-        self._first_ratio: Tensor | None = None
+        self._first_ratio: dict[str, Tensor] = {}
         self._update_start = 0.0
         self._num_samples = 0
 
@@ -63,7 +64,7 @@ class PolicyModule(LightningModule):
         if self._initial_policy is not None:
             self._start_from(Path(self._initial_policy))
         if getattr(self.algorithm, "needs_reference", False):
-            self.reference = copy.deepcopy(self.policy).requires_grad_(False)
+            self.reference = copy.deepcopy(self.policy).requires_grad_(False).eval()
 
     def _start_from(self, folder: Path) -> None:
         start = load_policy(folder)
@@ -98,8 +99,7 @@ class PolicyModule(LightningModule):
             on_epoch=True,
             batch_size=len(rows),
         )
-        if self._first_ratio is not None:
-            self.log("train/first_ratio", self._first_ratio, on_step=False, on_epoch=True, batch_size=1)
+        self.log_dict(self._first_ratio, on_step=False, on_epoch=True, batch_size=1)
         return loss
 
     def on_train_epoch_end(self) -> None:
@@ -132,7 +132,7 @@ class PolicyModule(LightningModule):
 
     def on_fit_end(self) -> None:
         """Leave the policy as a folder that ``feat2go evaluate`` and ``initial_policy`` take."""
-        if self.trainer.is_global_zero and not self.trainer.fast_dev_run:
+        if self.trainer.is_global_zero and not self.trainer.fast_dev_run:  # type: ignore[attr-defined]
             self.policy.save_pretrained(Path(self.trainer.default_root_dir) / "policy")
 
     def _data(self) -> Any:
@@ -159,20 +159,28 @@ class PolicyModule(LightningModule):
         return self.algorithm.loss(self.policy, rows, reference=self.reference)  # type: ignore[call-arg]
 
     def _check_first_ratio(self, metrics: dict[str, Tensor]) -> None:
-        """The policy that is trained first is the policy that acted, so its importance ratio is 1.
+        """The policy that is trained first is the policy that acted, so its importance ratios are 1.
 
-        It is not where dropout, a mask, precision or a stale rollout makes the two differ.
+        They are not where dropout, a mask, precision or a stale rollout makes the two differ.
         """
-        self._first_ratio = metrics.get("ratio")
-        if self._first_ratio is not None and abs(float(self._first_ratio) - 1) > self._max_ratio_error:
+        self._first_ratio = {
+            f"train/first_{name}": metrics[name] for name in ("ratio", "ratio_error") if name in metrics
+        }
+        error = float(metrics.get("ratio_error", 0.0))
+        # Not a number is no agreement either.
+        if not error <= self._max_ratio_error:
             rank_zero_warn(
-                f"the importance ratio right after the rollout is {float(self._first_ratio):.4f} instead of 1: "
-                "the log-probs of rollout and update disagree, and this run can't be trusted"
+                f"the importance ratios right after the rollout differ from 1 by {error:.4f} on average: the log-probs "
+                "of rollout and update disagree, and this run can't be trusted"
             )
 
     def _log_outcome(self, stage: str, rows: list[EvaluationRow]) -> None:
-        for name in ("success_once", "success_at_end"):
-            num_successes = sum(getattr(row, name) for row in rows)
-            low, high = wilson(num_successes, len(rows))
-            outcome = {name: num_successes / len(rows), f"{name}_low": low, f"{name}_high": high}
-            self.log_dict({f"{stage}/{key}": value for key, value in outcome.items()}, batch_size=len(rows))
+        names = ("success_once", "success_at_end")
+        counts = torch.tensor([len(rows), *(sum(getattr(row, name) for row in rows) for name in names)])
+        # Over all processes: each has run its own episodes.
+        total = self.trainer.strategy.reduce(counts.to(self.device), reduce_op="sum").tolist()
+        num_episodes, *num_successes = total
+        for name, successes in zip(names, num_successes, strict=True):
+            low, high = wilson(successes, num_episodes)
+            outcome = {name: successes / num_episodes, f"{name}_low": low, f"{name}_high": high}
+            self.log_dict({f"{stage}/{key}": value for key, value in outcome.items()}, batch_size=num_episodes)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
-import torch
 from lightning.pytorch import LightningDataModule
 
 from feat2go.core.protocols import OnPolicyAlgorithm, ValuePredictor
 from feat2go.core.seeding import episode_seed, generator, rollout_seeds
 from feat2go.core.slots import RewardShaper, VectorEnv
 from feat2go.core.types import EvaluationRow, PolicyBatch
+from feat2go.rollouts.acting import acting
 from feat2go.rollouts.collector import Collector
 from feat2go.rollouts.evaluation import evaluate
 from feat2go.rollouts.loader import RolloutLoader
@@ -136,7 +135,7 @@ class RolloutDataModule(LightningDataModule):
         steps_before = self._collector.num_env_steps
         noise = generator(self._seed, trainer.global_rank, "rollout", trainer.current_epoch)
         # Under the plugin's context, so that rollout and update compute in the same precision.
-        with torch.no_grad(), trainer.precision_plugin.forward_context(), _eval_mode(module):
+        with acting(module), trainer.precision_plugin.forward_context():
             rollout = self._collector.collect(module.policy, algorithm.temperature, noise, module.device)
         collected = time.perf_counter()
         values = terminal_values(rollout, self._predictor)
@@ -169,16 +168,6 @@ class SeedLoader:
 
     def __iter__(self) -> Iterator[list[int]]:
         yield self.seeds
-
-
-@contextmanager
-def _eval_mode(module: torch.nn.Module) -> Iterator[None]:
-    was_training = module.training
-    module.eval()
-    try:
-        yield
-    finally:
-        module.train(was_training)
 
 
 def _require_fit(policy: Any, env: VectorEnv) -> None:
