@@ -7,6 +7,8 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
+from feat2go.core.protocols import Encoder
+
 
 @runtime_checkable
 class ValueNetwork(Protocol):
@@ -16,11 +18,16 @@ class ValueNetwork(Protocol):
 
     Attributes:
         num_bins: of the distribution, see :mod:`feat2go.values.heads`.
+        image_encoder: where ``prepare`` gives this encoder's features of each image, the encoder, so that features of
+            whole episodes may come from a cache; else None.
         fingerprints: part -> hash, of the frozen parts that ``state_dict`` leaves out because they are rebuilt from
             their own source.
     """
 
     num_bins: int
+
+    @property
+    def image_encoder(self) -> Encoder | None: ...
 
     @property
     def fingerprints(self) -> Mapping[str, str]: ...

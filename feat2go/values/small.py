@@ -59,11 +59,16 @@ class SmallValue(nn.Module):
         self.trunk = nn.TransformerEncoder(layer, num_layers, enable_nested_tensor=False)
         self.head = nn.Sequential(nn.LayerNorm(width), nn.GELU(), nn.Linear(width, num_bins))
 
+    @property
+    def image_encoder(self) -> Encoder:
+        """The frozen encoder."""
+        encoder: Encoder = self.encoder.part
+        return encoder
+
     @torch.no_grad()
     def prepare(self, images: Tensor) -> Tensor:
         """uint8 (B, H, W, 3) -> patch features (B, P, D); float16, so that kept and fresh ones are the same."""
-        features: Tensor = self.encoder.part.encode_images(images)
-        return features.half()
+        return self.image_encoder.encode_images(images).half()
 
     def forward(self, prepared: Tensor, instruction: Sequence[str]) -> Tensor:
         """Patch features (B, P, D) and B sentences -> logits (B, num_bins)."""

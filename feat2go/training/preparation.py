@@ -1,0 +1,56 @@
+"""The frozen part of a value network on whole episodes, through the feature cache where that gives the same."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from feat2go.encoders.cache import CachedEncoder
+
+log = logging.getLogger(__name__)
+
+
+class FramePreparation:
+    """``network.prepare`` for the frames of an episode, off the device.
+
+    Labelling has often left the same encoder's features on disk. They are the same unless the encoder looks at more
+    than one frame; so the first episode is prepared both ways, and the cache is left alone where the two differ.
+
+    Args:
+        network: a :class:`feat2go.values.network.ValueNetwork`.
+    """
+
+    def __init__(self, network: Any) -> None:
+        self._network = network
+        self._cache = None if network.image_encoder is None else CachedEncoder(network.image_encoder)
+        self._is_compared = False
+
+    def __call__(self, frames: Tensor) -> Tensor:
+        """uint8 (T, H, W, 3) on the CPU -> (T, ...) on the CPU."""
+        if self._cache is None:
+            return self._direct(frames)
+        cached = self._cache.encode_episode(frames).features
+        if self._is_compared:
+            return cached
+        self._is_compared = True
+        direct = self._direct(frames)
+        if not _same(cached, direct):
+            log.warning("the encoder sees more of an episode than single frames; features are not taken from the cache")
+            self._cache = None
+        return direct
+
+    def _direct(self, frames: Tensor) -> Tensor:
+        device = next(self._network.parameters()).device
+        with torch.no_grad(), torch.autocast(device.type, enabled=False):
+            prepared: Tensor = self._network.prepare(frames.to(device))
+        return prepared.cpu()
+
+
+def _same(cached: Tensor, direct: Tensor) -> bool:
+    # The size of a batch moves a feature by a rounding of float16.
+    return cached.shape == direct.shape and torch.allclose(
+        cached.float(), direct.float(), rtol=5e-3, atol=5e-3 * float(direct.float().std())
+    )

@@ -1,0 +1,114 @@
+"""The LightningModule that fits value models to progress targets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from torch import Tensor, nn
+
+from feat2go.training.value_data import EpisodeBatch, FrameBatch
+from feat2go.values.frozen import FrozenValue
+from feat2go.values.heads import LossName, expectation, value_loss
+from feat2go.values.metrics import MAE, VOC, PairAccuracy, TerminalAUROC
+from feat2go.values.spec import spec_of
+
+FRAMES_AT_ONCE = 256
+
+
+class ValueModule(LightningModule):
+    """Fits a value network to progress targets: thin glue between Lightning and ``values.value_loss``.
+
+    Validation logs ``val/voc``, ``val/pair_accuracy``, ``val/mae`` over held-out successes, and ``val/terminal_auroc``,
+    NaN where there are no failures. At the end of a fit, the value model is left in ``<default_root_dir>/value``.
+
+    Args:
+        value: makes a :class:`feat2go.values.network.ValueNetwork`; called when training starts, so that parsing a
+            config stays cheap.
+        optimizer: makes the optimiser from the parameters that are trained.
+        lr_scheduler: optional, stepped once per epoch.
+        loss: ``hl_gauss``, ``two_hot`` or ``mse``.
+        sigma_ratio: of ``hl_gauss``, the standard deviation in bins.
+
+    Raises:
+        ValueError: if ``value`` can't be written into the exported model's configuration.
+    """
+
+    def __init__(
+        self,
+        value: Callable[[], nn.Module],
+        optimizer: OptimizerCallable,
+        lr_scheduler: LRSchedulerCallable | None = None,
+        loss: LossName = "hl_gauss",
+        sigma_ratio: float = 0.75,
+    ) -> None:
+        super().__init__()
+        # Refused here rather than after the training.
+        self._spec = spec_of(value)
+        self._make_value = value
+        self._make_optimizer = optimizer
+        self._make_scheduler = lr_scheduler
+        self._loss: LossName = loss
+        self._sigma_ratio = sigma_ratio
+        self.network: Any = None
+        self.voc, self.pair_accuracy, self.mae, self.terminal_auroc = VOC(), PairAccuracy(), MAE(), TerminalAUROC()
+
+    def configure_model(self) -> None:
+        """Build the network."""
+        if self.network is None:
+            self.network = self._make_value()
+
+    def configure_optimizers(self) -> Any:
+        optimizer = self._make_optimizer(p for p in self.network.parameters() if p.requires_grad)
+        if self._make_scheduler is None:
+            return optimizer
+        return {"optimizer": optimizer, "lr_scheduler": self._make_scheduler(optimizer)}
+
+    def training_step(self, batch: FrameBatch, batch_index: int) -> Tensor:
+        logits = self.network(batch.prepared, batch.instruction)
+        loss = value_loss(logits, batch.target, self._loss, self._sigma_ratio)
+        self.log("train/loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(batch.target))
+        return loss
+
+    def validation_step(self, batch: EpisodeBatch, batch_index: int) -> None:
+        values = self._values(batch)
+        if batch.success:
+            self.voc.update(batch.index, values)
+            self.pair_accuracy.update(batch.index, values)
+            self.mae.update(batch.index, values, batch.target)
+        self.terminal_auroc.update(batch.index, float(values[-1]), batch.success)
+
+    def on_validation_epoch_end(self) -> None:
+        # Always all of them: a metric that only some ranks log would block the others.
+        self.log("val/voc", self.voc, prog_bar=True)
+        self.log("val/pair_accuracy", self.pair_accuracy, prog_bar=True)
+        self.log("val/mae", self.mae)
+        self.log("val/terminal_auroc", self.terminal_auroc)
+
+    def predict_step(self, batch: EpisodeBatch, batch_index: int) -> tuple[str, Tensor]:
+        """The uid of an episode and float32 (T,), the value of its frames."""
+        return batch.uid, self._values(batch)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """So that the checkpoint alone says how to rebuild the network."""
+        checkpoint["value_config"] = self._spec
+
+    def on_fit_end(self) -> None:
+        """Leave the value model as a folder that ``data.value_model`` and ``feat2go evaluate`` take."""
+        if not self.trainer.is_global_zero or self.trainer.fast_dev_run:  # type: ignore[attr-defined]
+            return
+        metrics = {
+            name: float(value) for name, value in self.trainer.callback_metrics.items() if name.startswith("val/")
+        }
+        FrozenValue(self.network, self._make_value, metrics).save(Path(self.trainer.default_root_dir) / "value")
+
+    def _values(self, batch: EpisodeBatch) -> Tensor:
+        values = [
+            expectation(self.network(prepared, [batch.instruction] * len(prepared)))
+            for prepared in torch.split(batch.prepared, FRAMES_AT_ONCE)
+        ]
+        return torch.cat(values)
