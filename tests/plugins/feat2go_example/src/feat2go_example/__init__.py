@@ -1,0 +1,1 @@
+"""An encoder, a clustering strategy and an algorithm for feat2go."""
