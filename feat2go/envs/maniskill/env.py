@@ -81,6 +81,8 @@ class ManiSkill:
         require_installed()
         _require(num_envs >= 1, f"num_envs must be at least 1, got {num_envs}")
         _require(num_workers is None or 1 <= num_workers <= num_envs, f"num_workers must be in [1, {num_envs}]")
+        _require(image_size >= 16, f"image_size must be at least 16, got {image_size}")
+        _require(max_episode_steps is None or max_episode_steps >= 1, "max_episode_steps must be at least 1")
         _require(control in ("ee", "joint"), f"control must be 'ee' or 'joint', got '{control}'")
         _require(expert_noise >= 0, f"expert_noise must not be negative, got {expert_noise}")
         _require(0 < expert_tempo <= 1, f"expert_tempo must be in (0, 1], got {expert_tempo}")

@@ -213,9 +213,9 @@ class WorkerPool:
             worker.exit_code(),
             [seed for seed in seeds if seed is not None],
         )
-        if worker.num_restarts == _MAX_RESTARTS_IN_A_ROW:
+        if worker.num_restarts >= _MAX_RESTARTS_IN_A_ROW:
             raise RuntimeError(
-                f"a ManiSkill worker process died {_MAX_RESTARTS_IN_A_ROW + 1} times in a row, with seeds {seeds}; "
+                f"a ManiSkill worker process died {worker.num_restarts + 1} times in a row, with seeds {seeds}; "
                 "is there enough memory? Each worker needs about 0.7 GB"
             )
         worker.restart()

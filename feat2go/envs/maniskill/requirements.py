@@ -10,7 +10,6 @@ import sys
 from dataclasses import dataclass
 from importlib import metadata
 
-from feat2go.core.files import home
 from feat2go.registry.registry import UnknownNameError
 
 SYSTEM_COMMAND = "bash requirements/system.sh"
@@ -118,10 +117,15 @@ def _check_rendering() -> Check:
         return Check(name, False, f"no picture within {_RENDER_TIMEOUT_S:.0f} s", SYSTEM_COMMAND)
     if done.returncode != 0:
         return Check(name, False, done.stderr.strip().rpartition("\n")[2], SYSTEM_COMMAND)
-    return Check(name, float(done.stdout.split()[-1]) > 1, "a picture of PushCube-v1 was rendered", SYSTEM_COMMAND)
+    if float(done.stdout.split()[-1]) < 1:
+        return Check(name, False, "the picture of PushCube-v1 is blank", SYSTEM_COMMAND)
+    return Check(name, True, "a picture of PushCube-v1 was rendered")
 
 
 def _check_light_assets() -> Check:
+    # feat2go.core imports torch.
+    from feat2go.core.files import home
+
     return Check("light render assets", True, f"written to {home() / 'maniskill'} when first needed")
 
 
