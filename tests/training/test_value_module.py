@@ -75,8 +75,8 @@ def fit(data, folder, num_steps=120, **arguments):
 def test_it_orders_held_out_episodes_and_leaves_a_value_model(make_data, tmp_path):
     data = make_data()
     trainer, module, metrics = fit(data, tmp_path / "run")
-    assert metrics["val/voc"] > 0.95
-    assert metrics["val/pair_accuracy"] > 0.95
+    assert metrics["val/voc"] > 0.9
+    assert metrics["val/pair_accuracy"] > 0.9
     assert metrics["val/mae"] < 0.1
     assert metrics["val/terminal_auroc"] == 1.0
 
