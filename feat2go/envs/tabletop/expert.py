@@ -34,12 +34,12 @@ def expert_actions(world: World) -> Floats:
     Returns:
         (N, 7) in [-1, 1].
     """
+    let_go, stay = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]), np.zeros(7)
     holds_named = world.held == 0
-    actions = np.where(holds_named[:, None], _place(world), _pick(world))
     holds_other = ~holds_named & (world.held != NOTHING)
-    idle = np.zeros(7)
-    actions = np.where(holds_other[:, None], np.where(np.arange(7) == 6, 1.0, idle), actions)
-    return np.where(succeeded(world)[:, None], idle, actions)
+    actions = np.where(holds_named[:, None], _place(world), _pick(world))
+    actions = np.where(holds_other[:, None], let_go, actions)
+    return np.where(succeeded(world)[:, None], stay, actions)
 
 
 def _pick(world: World) -> Floats:
