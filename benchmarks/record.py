@@ -48,13 +48,14 @@ def provenance() -> dict[str, Any]:
 
 
 def machine() -> dict[str, Any]:
-    """Platform, processor, number of CPUs this process may use, and the GPU where torch sees one."""
+    """Platform, processor, number of CPUs this process may use, how busy they are, and the GPU that torch sees."""
     import torch
 
     return {
         "platform": platform.platform(),
         "cpu": _cpu_name(),
         "num_cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "load_average": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
     }
 

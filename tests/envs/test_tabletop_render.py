@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from feat2go.envs.tabletop.camera import Camera
-from feat2go.envs.tabletop.canvas import pack, unpack
+from feat2go.envs.tabletop.canvas import in_shade, pack
 from feat2go.envs.tabletop.kinds import COLOURS, OBJECTS, RECEPTACLES
 from feat2go.envs.tabletop.render import Renderer
 from feat2go.envs.tabletop.scene import Item, Scene, SceneSampler
@@ -134,6 +134,10 @@ def test_pixels_around_points_out_of_view_are_none():
     assert set(which.tolist()) == {1}
 
 
-def test_packed_colours_come_back():
+def test_two_shadows_are_as_dark_as_one():
     channels = np.random.default_rng(0).integers(0, 256, size=(3, 20))
-    np.testing.assert_array_equal(unpack(pack(*channels)), channels)
+    colour = pack(*channels)
+    np.testing.assert_array_equal(colour.view(np.uint8).reshape(20, 4)[:, :3].T, channels)
+    once = in_shade(colour)
+    np.testing.assert_allclose(once.view(np.uint8).reshape(20, 4)[:, :3].T, channels * 9 / 16, atol=2)
+    np.testing.assert_array_equal(in_shade(once), once)

@@ -20,6 +20,8 @@ LIGHT = (np.array([-0.26, 0.40, 1.0]) / np.linalg.norm([-0.26, 0.40, 1.0])).asty
 AMBIENT = 0.45
 # The inner part of a receptacle's top ends here, as a fraction of its size.
 RIM_FROM = 0.84
+# The bit that marks a colour as darkened already.
+SHADED = np.uint32(1 << 24)
 CORNERS = np.array(list(itertools.product((-1.0, 1.0), repeat=3)), dtype=np.float32)
 
 
@@ -76,7 +78,7 @@ class Canvas:
     """Samples of E pictures, in C order: they are written through flat views.
 
     Attributes:
-        colour: uint32 (S, E, H, W): red, green, blue and an unused byte, so that one write moves a pixel.
+        colour: uint32 (S, E, H, W): red, green, blue and whether it is in the shade, so that one write moves a pixel.
         depth: float32 (S, E, H, W), metres along the optical axis.
     """
 
@@ -112,15 +114,8 @@ def draw(canvas: Canvas, camera: Camera, solids: Solids) -> None:
     canvas.depth.reshape(-1)[samples] = depth
 
 
-def draw_shadows(canvas: Canvas, shaded: Ints, camera: Camera, solids: Solids) -> None:
-    """Replace the ground by its shaded version where solids keep the light away. To be done before any ``draw``.
-
-    Args:
-        canvas: the background.
-        shaded: uint32 (S, E, H, W), the background in the shade.
-        camera: the camera.
-        solids: what casts shadows, on the plane z = 0.
-    """
+def draw_shadows(canvas: Canvas, camera: Camera, solids: Solids) -> None:
+    """Darken the ground, the plane z = 0, where solids keep the light away. To be done before they are drawn."""
     corners = solids.corners
     which, pixel = camera.pixels_around(corners - LIGHT * (corners[..., 2:] / LIGHT[2]))
     x, y = camera.ground.take(pixel, axis=2)
@@ -130,7 +125,8 @@ def draw_shadows(canvas: Canvas, shaded: Ints, camera: Camera, solids: Solids) -
     near, far = intersect(solids.solid, origin, light, tuple(solids.half[:, which]))
     hits = np.flatnonzero(near < far)
     samples = canvas.index(solids.picture[which], pixel).reshape(-1)[hits]
-    canvas.colour.reshape(-1)[samples] = shaded.reshape(-1)[samples]
+    colour = canvas.colour.reshape(-1)
+    colour[samples] = in_shade(colour[samples])
 
 
 def pack(red: Floats, green: Floats, blue: Floats) -> Ints:
@@ -138,9 +134,10 @@ def pack(red: Floats, green: Floats, blue: Floats) -> Ints:
     return red.astype(np.uint32) | green.astype(np.uint32) << 8 | blue.astype(np.uint32) << 16
 
 
-def unpack(colour: Ints) -> tuple[Ints, Ints, Ints]:
-    """The inverse of :func:`pack`."""
-    return colour & 255, colour >> 8 & 255, colour >> 16 & 255
+def in_shade(colour: Ints) -> Ints:
+    """Packed colours at 9/16 of their brightness, and marked, so that a second shadow changes nothing."""
+    darker = ((colour >> 1) & 0x7F7F7F) + ((colour >> 4) & 0x0F0F0F)
+    return np.where(colour < SHADED, darker | SHADED, colour)
 
 
 def average(canvas: Canvas) -> Pixels:

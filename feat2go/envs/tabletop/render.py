@@ -8,14 +8,12 @@ import numpy as np
 
 from feat2go.envs.tabletop.arrays import Floats, Ints, Pixels
 from feat2go.envs.tabletop.camera import SAMPLES, Camera
-from feat2go.envs.tabletop.canvas import Canvas, Solids, average, draw, draw_shadows, pack, unpack
+from feat2go.envs.tabletop.canvas import Canvas, Solids, average, draw, draw_shadows, pack
 from feat2go.envs.tabletop.dynamics import FINGER_RADIUS
 from feat2go.envs.tabletop.geometry import rotate
 from feat2go.envs.tabletop.kinds import BALL, BOX, CYLINDER
 from feat2go.envs.tabletop.table import table_picture
 from feat2go.envs.tabletop.world import MAX_OPENING, Bodies, World
-
-SHADE = 0.58
 
 # Half extents in metres.
 FINGER_HALF = (0.009, FINGER_RADIUS, 0.032)
@@ -29,7 +27,7 @@ WRIST_COLOUR = (120, 124, 134)
 class Renderer:
     """Renders N tables. Receptacles never move, so they are drawn once per episode.
 
-    Keeps 12 bytes for each of four samples of every pixel, 48 * N * H * W in all.
+    Keeps 8 bytes for each of four samples of every pixel, 32 * N * H * W in all.
 
     Args:
         num_envs: N.
@@ -42,31 +40,26 @@ class Renderer:
         self._table = Canvas(pack(*np.moveaxis(colour, -1, 0)), depth)
         shape = (len(SAMPLES), num_envs, image_size, image_size)
         self._background = Canvas(np.empty(shape, dtype=np.uint32), np.empty(shape, dtype=np.float32))
-        self._shaded = np.empty(shape, dtype=np.uint32)
 
     def set_background(self, world: World, rows: Ints) -> None:
         """Draw the table and receptacles of environments ``rows``."""
-        table = np.zeros(len(rows), dtype=np.int64)
-        canvas, shaded = self._table.take(table), _in_shade(self._table.colour).take(table, axis=1)
-        receptacles = list(_bodies(world.receptacles[rows]))
-        for solids in receptacles:
-            draw_shadows(canvas, shaded, self._camera, solids)
-        for solids in receptacles:
-            draw(canvas, self._camera, solids)
+        canvas = self._table.take(np.zeros(len(rows), dtype=np.int64))
+        self._draw(canvas, list(_bodies(world.receptacles[rows])))
         self._background.colour[:, rows] = canvas.colour
         self._background.depth[:, rows] = canvas.depth
-        self._shaded[:, rows] = _in_shade(canvas.colour)
 
     def render(self, world: World, rows: Ints) -> Pixels:
         """uint8 (len(rows), H, W, 3): the pictures of environments ``rows``."""
         world = world.select(rows)
-        canvas, shaded = self._background.take(rows), self._shaded.take(rows, axis=1)
-        solids = [*_bodies(world.objects), *_gripper(world)]
-        for solid in solids:
-            draw_shadows(canvas, shaded, self._camera, solid)
-        for solid in solids:
-            draw(canvas, self._camera, solid)
+        canvas = self._background.take(rows)
+        self._draw(canvas, [*_bodies(world.objects), *_gripper(world)])
         return average(canvas)
+
+    def _draw(self, canvas: Canvas, groups: list[Solids]) -> None:
+        for solids in groups:
+            draw_shadows(canvas, self._camera, solids)
+        for solids in groups:
+            draw(canvas, self._camera, solids)
 
 
 def _bodies(bodies: Bodies) -> Iterator[Solids]:
@@ -111,8 +104,3 @@ def _gripper_part(
         np.tile(colour, (num_envs, 1)),
         np.ones(num_envs),
     )
-
-
-def _in_shade(colour: Ints) -> Ints:
-    """The same packed colours, darker."""
-    return pack(*(SHADE * channel for channel in unpack(colour)))
