@@ -8,7 +8,7 @@ from feat2go.envs.maniskill.episodes import EpisodeRunner, Frames
 
 NUM_ROWS = 3
 LIMIT = 4
-CONFIG = SimulationConfig("Counting-v1", 2, "ee", None, None, False, None, 0.0, 1.0)
+CONFIG = SimulationConfig("Counting-v1", 2, "ee", None, None, False, None, 0.0, 1.0, 0)
 
 
 class CountingScene:

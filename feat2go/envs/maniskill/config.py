@@ -19,7 +19,7 @@ class SimulationConfig:
         fov: vertical field of view in radians; None for the stock one.
         light_assets: low-poly robot, small ground, no reflection table.
         max_episode_steps: None for the task's own limit.
-        expert_noise, expert_tempo: see ``experts.script.Script``.
+        expert_noise, expert_tempo, expert_detours: see ``env.ManiSkill``.
     """
 
     task: str
@@ -31,6 +31,7 @@ class SimulationConfig:
     max_episode_steps: int | None
     expert_noise: float
     expert_tempo: float
+    expert_detours: int
 
 
 @dataclass(frozen=True)

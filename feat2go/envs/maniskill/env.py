@@ -52,6 +52,8 @@ class ManiSkill:
         expert_noise: standard deviation of Gaussian noise on the expert's motion, in action units.
         expert_tempo: lowest relative speed, in (0, 1]. Below 1, each phase of an expert draws its own speed from
             [``expert_tempo``, 1] and is preceded by a pause of random length.
+        expert_detours: random places that the expert visits before it begins, at most. In demonstrations with detours,
+            where the arm is does not give away how far the task is.
         terminate_on_success: if False, episodes run to the limit. May be set between episodes.
 
     Raises:
@@ -76,6 +78,7 @@ class ManiSkill:
         light_assets: bool | None = None,
         expert_noise: float = 0.0,
         expert_tempo: float = 1.0,
+        expert_detours: int = 0,
         terminate_on_success: bool = True,
     ) -> None:
         require_installed()
@@ -86,6 +89,7 @@ class ManiSkill:
         _require(control in ("ee", "joint"), f"control must be 'ee' or 'joint', got '{control}'")
         _require(expert_noise >= 0, f"expert_noise must not be negative, got {expert_noise}")
         _require(0 < expert_tempo <= 1, f"expert_tempo must be in (0, 1], got {expert_tempo}")
+        _require(expert_detours >= 0, f"expert_detours must not be negative, got {expert_detours}")
         on_gpu = num_workers is None and torch.cuda.is_available()
         light_assets = not torch.cuda.is_available() if light_assets is None else light_assets
         log.warning("ManiSkill renders with %s assets", "light (low-poly)" if light_assets else "its stock")
@@ -108,6 +112,7 @@ class ManiSkill:
             max_episode_steps=max_episode_steps,
             expert_noise=expert_noise,
             expert_tempo=expert_tempo,
+            expert_detours=expert_detours,
         )
         self._simulation = _start(config, num_envs, num_workers, on_gpu)
         self.action_dim = self._simulation.info.action_dim

@@ -74,10 +74,7 @@ class EpisodeRunner:
         self._scene = scene
         self._frames = frames
         self._experts = [
-            expert_for(config.task, scene.env, row, config.expert_noise, config.expert_tempo)
-            if config.control == "ee"
-            else None
-            for row in range(scene.num_rows)
+            expert_for(config, scene.env, row) if config.control == "ee" else None for row in range(scene.num_rows)
         ]
         self._elapsed = np.zeros(scene.num_rows, np.int64)
         self._milestone = np.zeros(scene.num_rows, np.int64)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
 
 from feat2go.registry.registry import UnknownNameError
 
@@ -82,12 +83,25 @@ def missing_assets(name: str) -> RequirementError:
 def explain(error: Exception, task: str) -> Exception | None:
     """The one-sentence version of what building ``task`` raised, or None if it is nothing that we know."""
     message = str(error)
+    if isinstance(error, FileNotFoundError):
+        return _missing_file(Path(error.filename or ""))
+    if "download_asset" in message or isinstance(error, ImportError):
+        return RequirementError(message)
     if any(sign.lower() in message.lower() for sign in _NO_VULKAN):
         return RequirementError(f"ManiSkill finds no Vulkan device to render with ({message}): {SYSTEM_COMMAND}")
     offered = re.search(r"not in supported modes: (\[.*\])", message)
     if offered:
         mend = "; set control='joint'" if "'pd_joint_delta_pos'" in offered[1] else ""
         return ValueError(f"the robot of '{task}' can't be controlled this way, only by {offered[1]}{mend}")
+    return None
+
+
+def _missing_file(path: Path) -> RequirementError | None:
+    from mani_skill.utils.assets.data import DATA_SOURCES
+
+    for name, source in DATA_SOURCES.items():
+        if path.is_relative_to(Path(source.output_dir) / str(source.target_path)):
+            return missing_assets(name)
     return None
 
 

@@ -31,12 +31,15 @@ class Scene:
     Raises:
         UnknownNameError: for a task that ManiSkill doesn't know.
         RequirementError: if Vulkan or an asset is missing; the message names the command that mends it.
+        ValueError: for a control that the robot doesn't have, and for a task without a camera or time limit.
     """
 
     def __init__(self, config: SimulationConfig, num_rows: int = 1, device: str = "cpu") -> None:
         self.env = _make(config, num_rows, device)
         self.num_rows = num_rows
         self._has_light_assets = config.light_assets
+        if not self.env._sensors:
+            raise ValueError(f"'{config.task}' has no camera, so there is nothing to observe")
         self._milestones = task_named(config.task).milestones
         self._control = Control(self.env, config.control)
         self.success = np.zeros(num_rows, bool)
@@ -178,7 +181,7 @@ def _make(config: SimulationConfig, num_rows: int, device: str) -> Any:
     try:
         with _refusing_downloads():
             return gym.make(config.task, **options).unwrapped
-    except (RuntimeError, AssertionError) as error:
+    except (RuntimeError, AssertionError, OSError, ImportError) as error:
         explained = explain(error, config.task)
         if explained is None:
             raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from feat2go.envs.maniskill.config import SimulationConfig
 from feat2go.envs.maniskill.experts.arm import Arm
 from feat2go.envs.maniskill.experts.expert import Expert, Plan
 from feat2go.envs.maniskill.experts.pick_cube import pick_cube
@@ -20,10 +21,12 @@ EXPERTS: dict[str, Plan] = {
 }
 
 
-def expert_for(task: str, env: Any, row: int, noise: float, tempo: float) -> Expert | None:
+def expert_for(config: SimulationConfig, env: Any, row: int) -> Expert | None:
     """The expert for one row of a ManiSkill environment, or None for a task without one."""
-    plan = EXPERTS.get(task)
-    return Expert(plan, Arm(env, row, noise, tempo)) if plan else None
+    plan = EXPERTS.get(config.task)
+    if plan is None:
+        return None
+    return Expert(plan, Arm(env, row, config.expert_noise, config.expert_tempo), config.expert_detours)
 
 
 __all__ = ["EXPERTS", "Expert", "expert_for"]

@@ -19,6 +19,8 @@ _YAW_TOLERANCE_RAD = 0.08
 # Below this, the arm has not followed a command of a unit or so: no joint angles were found for it.
 _STANDSTILL_M = 0.0005
 _MAX_PAUSE_STEPS = 6
+# Where detours lead: the part of the table that the tasks use.
+_WANDER_BOX_M = ((-0.15, -0.2, 0.02), (0.3, 0.2, 0.15))
 
 Position = np.ndarray
 Action = np.ndarray
@@ -118,6 +120,12 @@ class Arm:
         """Raise a grasped body to about ``height``, straight up."""
         x, y, _ = self.position_of(actor)
         return self.carry(actor, lambda: np.array([x, y, height]), tolerance=0.02)
+
+    def wander(self, max_places: int) -> Motion:
+        """Visit up to ``max_places`` random places over the table."""
+        num_places = int(self._random.integers(max_places + 1)) if max_places else 0
+        for place in self._random.uniform(*_WANDER_BOX_M, size=(num_places, 3)):
+            yield from self.move(lambda place=place: place, OPEN, tolerance=0.05, max_steps=8)  # type: ignore[misc]
 
     def hold(self, gripper: float, num_steps: int) -> Motion:
         """Stay, without noise, while the fingers open or close."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -13,17 +14,24 @@ Plan = Callable[[Arm], Motion]
 
 
 class Expert:
-    """Plays a plan. Closed loop: every action looks at the scene as it is, whoever acted before."""
+    """Plays a plan. Closed loop: every action looks at the scene as it is, whoever acted before.
 
-    def __init__(self, plan: Plan, arm: Arm) -> None:
+    Args:
+        plan: of the task.
+        arm: plays it.
+        max_detours: random places that it visits before, at most.
+    """
+
+    def __init__(self, plan: Plan, arm: Arm, max_detours: int = 0) -> None:
         self._plan = plan
         self._arm = arm
+        self._max_detours = max_detours
         self.reset(0)
 
     def reset(self, seed: int) -> None:
-        """Begin anew; noise and tempo follow from the seed."""
+        """Begin anew; noise, tempo and detours follow from the seed."""
         self._arm.reseed(seed)
-        self._motion = self._plan(self._arm)
+        self._motion = itertools.chain(self._arm.wander(self._max_detours), self._plan(self._arm))
         self._elapsed = -1
         self._action: Action = np.array([0, 0, 0, 0, 0, 0, OPEN], np.float32)
 
