@@ -71,7 +71,7 @@ def verdict(before: SuccessRate, after: SuccessRate) -> str:
     if overlap(before, after):
         return change + "The intervals overlap, so these episodes alone do not show a difference."
     direction = "rise" if after.rate > before.rate else "fall"
-    return change + f"The intervals do not overlap: the {direction} is more than the luck of these episodes."
+    return change + f"The intervals do not overlap: the choice of episodes hardly explains the {direction}."
 
 
 def sparse_note(runs: Runs, found: list[Comparison]) -> str:

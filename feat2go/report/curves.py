@@ -74,8 +74,8 @@ class Panel:
 _RL = (
     Panel(
         "Success",
-        "Share of the training episodes that ended in success, sampled; points are greedy validations on development "
-        "seeds with 95 % intervals.",
+        "Share of the training episodes that ended in success, sampled; points are validations on development seeds "
+        "with 95 % intervals.",
         (
             Line("rollout/success", "training episodes"),
             Line("val/success_once", "validation, success at any time", ORANGE, has_interval=True),
@@ -94,7 +94,6 @@ _RL = (
         ),
         "half",
         is_smoothed=True,
-        limits=(-0.02, None),
     ),
     Panel(
         "Predicted terminal value",
@@ -123,7 +122,7 @@ _RL = (
     ),
     Panel(
         "Explained variance",
-        "Of the returns, by the critic. 1 is perfect, 0 no better than their mean.",
+        "Of the returns, by the critic. 1 is perfect, 0 no better than their mean; cut off below −1.",
         (Line("train/explained_variance", "explained variance"),),
         limits=(-1.05, 1.05),
     ),

@@ -93,7 +93,7 @@ def _add_evaluation(runs: Runs, path: Path, name: str) -> None:
     table = path / "episodes.parquet"
     try:
         rows, metadata = read_table(table), read_metadata(table)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         runs.problems.append(f"{error}. `feat2go evaluate` writes it anew.")
         return
     if rows:

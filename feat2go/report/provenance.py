@@ -120,7 +120,7 @@ def _lightning_version(fit: Fit) -> str:
 
 
 def machine() -> str:
-    """Processor, CPUs that this process may use, memory-free of secrets: no host name."""
+    """Processor, CPUs that this process may use, and platform; no host name, for the page goes places."""
     num_cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return f"{_cpu_name()}, {num_cpus} CPUs, {platform.platform()}"
 

@@ -35,8 +35,8 @@ def test_evaluations_of_other_policies_are_no_pair(slide, make, find):
 @pytest.mark.parametrize(
     ("before", "after", "words"),
     [
-        (4, 15, "+55.0 points. The intervals do not overlap: the rise is more than the luck of these episodes."),
-        (15, 4, "−55.0 points. The intervals do not overlap: the fall is more than the luck of these episodes."),
+        (4, 15, "+55.0 points. The intervals do not overlap: the choice of episodes hardly explains the rise."),
+        (15, 4, "−55.0 points. The intervals do not overlap: the choice of episodes hardly explains the fall."),
         (4, 7, "+15.0 points. The intervals overlap, so these episodes alone do not show a difference."),
         (7, 4, "−15.0 points. The intervals overlap, so these episodes alone do not show a difference."),
         (7, 7, "No change."),

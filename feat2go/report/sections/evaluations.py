@@ -87,4 +87,5 @@ def _videos(found: Sequence[Evaluation]) -> str:
     if size > MAX_VIDEO_BYTES:
         folders = ", ".join(dict.fromkeys(str(path.parent) for path, _ in labelled))
         return missing(f"{len(labelled)} videos of {size / 1e6:.1f} MB together are too large for this page: {folders}")
-    return f'<h3>Videos</h3><div class="clips">{"".join(video(path, label) for path, label in labelled)}</div>'
+    clips = "".join(video(path, label) for path, label in labelled)
+    return f'<div class="videos"><h3>Videos</h3><div class="clips">{clips}</div></div>'

@@ -29,7 +29,8 @@ def _comparison(pair: Comparison) -> str:
     conditions = (
         f"{pair.after.task}, {count(len(pair.after.rows), 'episode')} with {seeds} seeds, {acting}, each run to its "
         f"time limit. “Before” is the policy {pair.before.checkpoint}; “after” is {pair.after.checkpoint}, "
-        f"which began as that one and was trained with the reward {pair.fit.reward or 'of an unknown kind'}."
+        f"which began as that one and was trained with the reward {pair.fit.reward or 'of an unknown kind'}. "
+        "Bars and brackets are Wilson's 95 % intervals."
     )
     before, after = pair.before.summary, pair.after.summary
     cards = _card("Success at any time", "success_once", before.success_once, after.success_once, pair) + _card(

@@ -13,7 +13,8 @@ from feat2go.report.text import count
 
 def limits(runs: Runs) -> str:
     """As far as the runs tell."""
-    return section("What this does not show", "limits", bullets(list(_sentences(runs))))
+    sentences = list(_sentences(runs))
+    return section("What this does not show", "limits", bullets(sentences)) if sentences else ""
 
 
 def _sentences(runs: Runs) -> Iterator[str]:

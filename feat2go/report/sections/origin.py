@@ -17,7 +17,6 @@ def origin(runs: Runs, output: Path) -> str:
     rows = [_command(command) for command in made]
     html = table(("stage", "command", "took"), rows, "commands")
     html += paragraph(f"Times are those of the files: {_together(made)}.", "note")
-
     if any(not command.is_exact for command in made):
         html += paragraph("Commands marked ~ were put together from what the runs left; … was not recorded.", "note")
     folders = " ".join(map(str, runs.folders))
