@@ -60,6 +60,7 @@ def _stages(task: str) -> list[tuple[str, list[str]]]:
     return [
         ("weights", ["weights", "get", "mobilenet_v2"]),
         ("collect", ["collect", *config("collect")]),
+        ("few", ["collect", *config("collect_few")]),
         ("label", ["label", f"{runs}/demonstrations", *config("label")]),
         ("value", ["fit", *config("value"), *_resume(f"{runs}/value")]),
         ("bc", ["fit", *config("bc"), *_resume(f"{runs}/bc")]),

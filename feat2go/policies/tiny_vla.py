@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.nn import functional
 
 from feat2go.core.action_bins import NUM_BINS, from_bins, to_bins
 from feat2go.core.files import atomic_write
@@ -33,7 +34,8 @@ class TinyVLA(nn.Module):
         chunk: C, actions per decision.
         state_dim: S, 0 for none.
         num_cameras: images per observation; the environment's first ones are used.
-        image_size: side in pixels, a multiple of 8.
+        image_size: side in pixels, a multiple of 8, that pictures are averaged down to. Larger pictures are for the
+            value model's eyes: they must be a whole multiple of it.
         width: of the trunk.
         num_words: buckets of the hashed instruction.
     """
@@ -103,9 +105,10 @@ class TinyVLA(nn.Module):
         if len(images) < self.num_cameras:
             raise ValueError(f"tiny_vla looks through {self.num_cameras} cameras; got {', '.join(images)}")
         pixels = torch.stack(list(images.values())[: self.num_cameras], dim=1)
-        if pixels.shape[2:] != (self.image_size, self.image_size, 3):
+        height, width, channels = pixels.shape[2:]
+        if height != width or channels != 3 or height % self.image_size:
             raise ValueError(
-                f"tiny_vla takes (B, {self.image_size}, {self.image_size}, 3) pictures; "
+                f"tiny_vla takes (B, H, H, 3) pictures with H a multiple of {self.image_size}; "
                 f"got {tuple(pixels[:, 0].shape)}. Set image_size in the policy or in the environment."
             )
         given_dim = 0 if state is None else state.shape[-1]
@@ -121,7 +124,8 @@ class TinyVLA(nn.Module):
 
     def forward(self, pixels: Tensor, words: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Uint8 (B, cameras, H, W, 3), (B, words), (B, S) -> logits (B, C*A, 256) and critic value (B,)."""
-        images = pixels.flatten(0, 1).permute(0, 3, 1, 2).float() / 255 - 0.5
+        images = pixels.flatten(0, 1).permute(0, 3, 1, 2).float()
+        images = functional.avg_pool2d(images, images.shape[-1] // self.image_size) / 255 - 0.5
         features = self.vision(images)
         scale, shift = self.film(words).repeat_interleave(self.num_cameras, dim=0)[..., None, None].chunk(2, dim=1)
         features = (features * (1 + scale) + shift).flatten(1).reshape(len(pixels), -1)

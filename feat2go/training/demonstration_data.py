@@ -21,7 +21,7 @@ class DemonstrationDataModule(LightningDataModule):
     Whole episodes are held out for validation, never single frames of an episode that is trained on.
 
     Args:
-        datasets: folders or files of episodes, all of one environment.
+        dataset: folders or files of episodes, all of one environment.
         num_episodes: use only the first so many successful ones; all by default. A few make a weak start.
         num_batches: optimiser steps per epoch; rows are drawn at random.
         batch_size: rows per step.
@@ -31,7 +31,7 @@ class DemonstrationDataModule(LightningDataModule):
 
     def __init__(
         self,
-        datasets: list[str],
+        dataset: list[str],
         num_episodes: int | None = None,
         num_batches: int = 100,
         batch_size: int = 64,
@@ -41,7 +41,7 @@ class DemonstrationDataModule(LightningDataModule):
         super().__init__()
         if not 0 <= validation_share < 1:
             raise ValueError(f"validation_share lies in [0, 1); got {validation_share}")
-        self._datasets = datasets
+        self._dataset = dataset
         self._num_episodes = num_episodes
         self._num_batches = num_batches
         self._batch_size = batch_size
@@ -51,7 +51,7 @@ class DemonstrationDataModule(LightningDataModule):
         self._validation: Sequence[Episode] = []
 
     def setup(self, stage: str) -> None:
-        episodes = [episode for path in self._datasets for episode in open_dataset(path) if episode.success]
+        episodes = [episode for path in self._dataset for episode in open_dataset(path) if episode.success]
         episodes = episodes[: self._num_episodes]
         require_split((episode.seed for episode in episodes), ("train", "development"), "behaviour cloning")
         order = torch.randperm(len(episodes), generator=generator(self._seed, "split")).tolist()

@@ -68,6 +68,14 @@ def test_the_instruction_matters():
     assert not torch.allclose(one.value, other.value)
 
 
+def test_larger_pictures_are_averaged_down():
+    policy, seen = make(), observe()
+    twice = {"base": seen.images["base"].repeat_interleave(2, dim=1).repeat_interleave(2, dim=2)}
+    small = policy.act(temperature=0.0, **inputs_of(policy, seen))
+    large = policy.act(temperature=0.0, **policy.preprocess(twice, seen.instruction, seen.state))
+    torch.testing.assert_close(large.value, small.value, rtol=1e-4, atol=1e-6)
+
+
 def test_every_row_is_on_its_own():
     policy, seen = make(), observe()
     whole = policy.act(temperature=0.0, **inputs_of(policy, seen))
@@ -88,8 +96,8 @@ def test_what_does_not_fit_is_refused():
     policy, seen = make(), observe()
     with pytest.raises(ValueError, match="image_size is a multiple of 8; got 60"):
         TinyVLA(image_size=60)
-    with pytest.raises(ValueError, match=r"takes \(B, 32, 32, 3\) pictures; got \(5, 64, 64, 3\)"):
-        inputs_of(policy, observe(size=64))
+    with pytest.raises(ValueError, match=r"H a multiple of 32; got \(5, 48, 48, 3\)"):
+        inputs_of(policy, observe(size=48))
     with pytest.raises(ValueError, match="built for state_dim 3; the observation has 0"):
         policy.preprocess(seen.images, seen.instruction, None)
     with pytest.raises(ValueError, match="looks through 2 cameras; got base"):
