@@ -49,7 +49,7 @@ def run_episodes(env: ManiSkill, num_episodes: int) -> list[tuple[bool, int]]:
 
 def measure(task: str, setting: dict[str, float], num_episodes: int) -> dict[str, Any]:
     """One row of the table."""
-    env = ManiSkill(task, num_envs=4, num_workers=2, **setting)  # type: ignore[arg-type]
+    env = ManiSkill(task, num_envs=4, num_workers=2, image_size=16, **setting)  # type: ignore[arg-type]
     results = run_episodes(env, num_episodes)
     env.close()
     lengths = [length for success, length in results if success]

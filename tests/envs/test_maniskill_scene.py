@@ -96,6 +96,22 @@ def test_a_hidden_goal_is_part_of_the_state():
     scene.close()
 
 
+def test_a_task_that_builds_a_new_scene_for_each_episode_keeps_its_control_and_state():
+    scene = build("PegInsertionSide-v1")
+    first = scene.env.agent
+    for seed in (1, 2):
+        scene.reset(0, seed)
+        assert scene.env.agent is not first
+        before = scene.states()
+        for _ in range(3):
+            scene.step(np.array([[0, 0, 0.5, 0, 0, 1, 1]], np.float32))
+        moved = (scene.states() - before)[0]
+        np.testing.assert_array_equal(scene.states()[0, :3], scene.env.agent.tcp.pose.p[0].numpy())
+        assert moved[2] > 0.03
+        assert moved[3] > 0.1
+    scene.close()
+
+
 def test_several_arms_take_their_actions_one_after_the_other():
     scene = build("TwoRobotPickCube-v1")
     assert scene.info.action_dim == 14

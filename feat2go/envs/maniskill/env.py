@@ -92,6 +92,7 @@ class ManiSkill:
         _require(expert_detours >= 0, f"expert_detours must not be negative, got {expert_detours}")
         on_gpu = num_workers is None and torch.cuda.is_available()
         light_assets = not torch.cuda.is_available() if light_assets is None else light_assets
+        # As a warning, because information is not shown by default and the pictures depend on it.
         log.warning("ManiSkill renders with %s assets", "light (low-poly)" if light_assets else "its stock")
 
         self.env_id = task

@@ -112,9 +112,6 @@ class EpisodeRunner:
                 actions[row] = expert.action(int(self._elapsed[row]))
         return actions
 
-    def close(self) -> None:
-        self._scene.close()
-
     def _begin(self, row: int, seed: int) -> None:
         self._scene.reset(row, int(seed))
         self._elapsed[row] = 0

@@ -41,6 +41,7 @@ class Scene:
         if not self.env._sensors:
             raise ValueError(f"'{config.task}' has no camera, so there is nothing to observe")
         self._milestones = task_named(config.task).milestones
+        self._control_name = config.control
         self._control = Control(self.env, config.control)
         self.success = np.zeros(num_rows, bool)
         self.failed = np.zeros(num_rows, bool)
@@ -57,7 +58,10 @@ class Scene:
         if not self.env.gpu_sim_enabled:
             _renew_physics(self.env.scene)
         options = {} if self.num_rows == 1 else {"env_idx": torch.tensor([row], device=self.env.device)}
-        self.env.reset(seed=[seed], options=options)
+        _, reset_info = self.env.reset(seed=[seed], options=options)
+        if reset_info["reconfigure"]:
+            # The task built a new scene for this episode, with a new robot.
+            self._control = Control(self.env, self._control_name)
         if self._has_light_assets and not self.env.gpu_sim_enabled:
             light.drop_reflections(self._sensor.camera)
         for hidden in self.env._hidden_objects:
@@ -91,7 +95,7 @@ class Scene:
 
     @property
     def _sensor(self) -> Any:
-        """The first camera. A task that rebuilds its scene for an episode has a new one."""
+        """The first camera; a new one after a task built a new scene."""
         return next(iter(self.env._sensors.values()))
 
     def _flag(self, flags: dict[str, Any], name: str) -> np.ndarray:
@@ -166,13 +170,12 @@ def _make(config: SimulationConfig, num_rows: int, device: str) -> Any:
         sensors.update(pose=sapien_utils.look_at(*config.view), mount=None, entity_uid=None)
     if config.fov is not None:
         sensors.update(fov=config.fov, intrinsic=None)
-    on_gpu = device.startswith("cuda")
     options: dict[str, Any] = {
         "num_envs": num_rows,
         "control_mode": {"ee": "pd_ee_delta_pose", "joint": "pd_joint_delta_pos"}[config.control],
         "sensor_configs": sensors,
-        "sim_backend": device.replace("cuda", "physx_cuda") if on_gpu else "physx_cpu",
-        "render_backend": device.replace("cuda", "sapien_cuda") if on_gpu else "cpu",
+        "sim_backend": "physx_cpu" if device == "cpu" else device,
+        "render_backend": _render_backend(device),
     }
     if "none" in REGISTERED_ENVS[config.task].cls.SUPPORTED_OBS_MODES:
         options["obs_mode"] = "none"
@@ -186,6 +189,13 @@ def _make(config: SimulationConfig, num_rows: int, device: str) -> Any:
         if explained is None:
             raise
         raise explained from error
+
+
+def _render_backend(device: str) -> str:
+    if device != "cpu":
+        return device
+    # Simulation on the CPU, but with a GPU beside it: software rendering may not even be installed.
+    return "gpu" if torch.cuda.is_available() else "cpu"
 
 
 @contextlib.contextmanager
