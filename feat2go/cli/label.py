@@ -10,6 +10,7 @@ from feat2go.core.slots import Clustering, Encoder
 from feat2go.data import open_dataset
 from feat2go.encoders.cache import CachedEncoder
 from feat2go.progress import label_episodes
+from feat2go.progress.structural import Scope
 
 
 def run(words: Sequence[str]) -> None:
@@ -22,7 +23,7 @@ def label_dataset(
     encoder: Callable[[], Encoder],
     clustering: Clustering,
     beta: float = 0.0,
-    scope: str = "stage",
+    scope: Scope = "stage",
     output: str | None = None,
     pictures: str | None = None,
 ) -> None:

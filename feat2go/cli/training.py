@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,14 @@ def _default_callbacks(trainer: Any, run_dir: Path) -> list[Callback]:
     if trainer.get("enable_checkpointing") is not False and not any(issubclass(c, ModelCheckpoint) for c in given):
         # At the end of an epoch only: in the middle of one, the rollout that it belongs to is not saved.
         callbacks.append(
-            ModelCheckpoint(run_dir / "checkpoints", save_last=True, every_n_epochs=1, save_on_train_epoch_end=True)
+            ModelCheckpoint(
+                run_dir / "checkpoints",
+                save_last=True,
+                every_n_epochs=1,
+                save_on_train_epoch_end=True,
+                # Else a second run in the same folder leaves the first one's last.ckpt as it is, beside a last-v1.ckpt.
+                enable_version_counter=False,
+            )
         )
     return callbacks
 
@@ -73,6 +81,9 @@ def _default_callbacks(trainer: Any, run_dir: Path) -> list[Callback]:
 def run(words: Sequence[str]) -> None:
     """Parse, build and run one of Lightning's verbs."""
     install_names()
+    # The first is about a way to call it that is not ours; the second is not true of a log that goes on.
+    for needless in ("LightningCLI's args parameter is intended", "Experiment logs directory"):
+        warnings.filterwarnings("ignore", message=needless)
     TrainingCLI(
         LightningModule,
         LightningDataModule,

@@ -102,14 +102,19 @@ def test_resuming_goes_on_with_epochs_steps_and_log(config, run_dir):
     assert [float(row["rollout/env_steps"]) for row in epochs] == [STEPS_PER_EPOCH * n for n in (1, 2, 3)]
     assert [int(row["step"]) for row in epochs] == [UPDATES_PER_EPOCH * n - 1 for n in (1, 2, 3)]
     assert yaml.safe_load((run_dir / "config.yaml").read_text())["trainer"]["max_epochs"] == 3
+    # New episodes: two running and two to come in each environment, and one more for each of the two that ended.
+    checkpoint = torch.load(run_dir / "checkpoints" / "last.ckpt", weights_only=True)
+    assert checkpoint["RolloutDataModule"] == {"num_seeds": 8 + 6, "num_env_steps": 3 * STEPS_PER_EPOCH}
     # It went on from there: two Adam steps of 3e-4 don't move a weight further than this.
     for before, after in zip(policy.state_dict().values(), load_policy(run_dir).state_dict().values(), strict=True):
         assert (before - after).abs().max() < 1e-2
 
 
-def test_a_fit_that_does_not_resume_starts_its_log_anew(config, run_dir):
+def test_a_fit_that_does_not_resume_starts_its_log_and_its_checkpoints_anew(config, run_dir):
     main(["fit", "--config", str(config), "--trainer.max_epochs=1"])
     assert [int(row["epoch"]) for row in rows(run_dir)] == [0]
+    assert torch.load(run_dir / "checkpoints" / "last.ckpt", weights_only=True)["epoch"] == 0
+    assert not list(run_dir.glob("checkpoints/last-*"))
 
 
 @pytest.fixture
@@ -191,6 +196,6 @@ def test_a_policy_that_does_not_fit_the_environment_is_one_sentence(config, caps
 
 def test_a_missing_dataset_is_one_sentence(write_config, tmp_path, capsys):
     module = "feat2go.training.demonstration_data.DemonstrationDataModule"
-    data = {"class_path": module, "init_args": {"datasets": [str(tmp_path / "nowhere")]}}
+    data = {"class_path": module, "init_args": {"dataset": [str(tmp_path / "nowhere")]}}
     config = write_config(tmp_path, tmp_path / "run", data=data, model__init_args__algorithm="bc")
     assert str(tmp_path / "nowhere") in one_sentence(capsys, ["fit", "--config", config])
