@@ -15,6 +15,8 @@ MIN_ROLLOUTS = 6
 MIN_VALUE_RISE = 0.1
 # Below this, success is called flat.
 MIN_SUCCESS_RISE = 0.05
+# Below this, failures look like successes.
+MIN_GAP = 0.1
 MAX_RATIO_ERROR = 0.05
 
 
@@ -58,6 +60,25 @@ def reward_hacking(metrics: Metrics) -> Check:
         f"{text} Failures look better and better while success is flat: the policy may be exploiting the value model. "
         "Near misses would look the same; watch failed episodes before believing either.",
     )
+
+
+def separation(metrics: Metrics) -> Check:
+    """Whether the value model tells failures from successes, over the last third of the rollouts that have both.
+
+    Where it does not, failures can't come to look much better, and :func:`reward_hacking` sees nothing.
+    """
+    title = "Failures and successes apart"
+    failure, success = (metrics.series(f"rollout/terminal_value_{name}").y for name in ("failure", "success"))
+    if min(len(failure), len(success)) < MIN_ROLLOUTS:
+        return Check(title, "unknown", f"Fewer than {MIN_ROLLOUTS} rollouts have predicted values of both.")
+    failure_end, success_end = _ends(failure)[1], _ends(success)[1]
+    text = (
+        f"Over the last third of the rollouts, the predicted terminal value is {number(success_end)} for successes and "
+        f"{number(failure_end)} for failures."
+    )
+    if success_end - failure_end >= MIN_GAP:
+        return Check(title, "ok", text)
+    return Check(title, "warning", f"{text} The value model hardly tells them apart, so its reward can't teach much.")
 
 
 def first_ratio(metrics: Metrics) -> Check:

@@ -205,4 +205,4 @@ def undrawn(monkeypatch):
     monkeypatch.setattr(learning, "draw_panel", lambda panel, fits: None)
     monkeypatch.setattr(values, "value_curve_figure", lambda episode, target, prediction: None)
     for module in (learning, values):
-        monkeypatch.setattr(module, "data_uri", lambda figure: "data:image/svg+xml;base64,")
+        monkeypatch.setattr(module, "data_uri", lambda figure: "data:image/svg+xml,")

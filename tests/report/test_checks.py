@@ -1,6 +1,6 @@
 import pytest
 
-from feat2go.report.checks import first_ratio, reward_hacking
+from feat2go.report.checks import first_ratio, reward_hacking, separation
 
 
 @pytest.fixture
@@ -34,6 +34,14 @@ def test_without_values_of_failures_hacking_is_unknown(metrics):
     check = reward_hacking(metrics(failure_value=lambda e: "nan"))
     assert check.verdict == "unknown"
     assert "data.value_model" in check.text
+
+
+@pytest.mark.parametrize(
+    ("failure_value", "verdict"), [(0.4, "ok"), (0.79, "ok"), (0.81, "warning"), (0.95, "warning"), ("nan", "unknown")]
+)
+def test_failures_that_look_like_successes_are_a_warning(metrics, failure_value, verdict):
+    # Successes have 0.9.
+    assert separation(metrics(failure_value=lambda e: failure_value)).verdict == verdict
 
 
 @pytest.mark.parametrize(("error", "verdict"), [(0.0, "ok"), (0.05, "ok"), (0.06, "warning"), ("nan", "warning")])
