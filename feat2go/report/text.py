@@ -23,7 +23,7 @@ def points(difference: float) -> str:
 
 def interval(rate: SuccessRate) -> str:
     """Its 95 % interval: "[55.5, 71.8] %"."""
-    return f"[{100 * rate.low:.1f}, {100 * rate.high:.1f}]{NBSP}%"
+    return f"[{100 * rate.low:.1f},{NBSP}{100 * rate.high:.1f}]{NBSP}%"
 
 
 def number(value: float) -> str:
