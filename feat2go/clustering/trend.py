@@ -52,7 +52,7 @@ class Trend:
 
     def __init__(
         self,
-        window: int = 5,
+        window: int = 3,
         threshold: float | None = None,
         quantile: float | None = None,
         min_stage: int = 3,
