@@ -50,6 +50,16 @@ def test_other_errors_are_left_alone():
     assert explain(RuntimeError("out of memory"), "PushCube-v1") is None
 
 
+def test_a_cache_that_can_not_be_made_is_reported(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("FEAT2GO_HOME", str(tmp_path / "file"))
+    line = requirements._check_light_assets()
+    assert not line.ok
+    assert "FEAT2GO_HOME" in line.mend
+    monkeypatch.setenv("FEAT2GO_HOME", str(tmp_path / "cache"))
+    assert requirements._check_light_assets().ok
+
+
 @pytest.mark.parametrize(
     ("outcome", "ok", "detail"),
     [
@@ -64,12 +74,13 @@ def test_other_errors_are_left_alone():
     ],
     ids=["works", "blank", "fails", "hangs"],
 )
-def test_the_doctor_is_told_whether_a_picture_came_out(monkeypatch, outcome, ok, detail):
+def test_the_doctor_is_told_whether_a_picture_came_out(tmp_path, monkeypatch, outcome, ok, detail):
     def run(*args, **kwargs):
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
 
+    monkeypatch.setenv("FEAT2GO_HOME", str(tmp_path))
     monkeypatch.setattr(requirements.subprocess, "run", run)
     monkeypatch.setattr(requirements, "_check_installed", lambda: requirements.Check("mani_skill", True, "3.0.1"))
     found = {line.name: line for line in check()}

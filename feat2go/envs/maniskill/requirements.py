@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib.util
+import os
 import re
 import subprocess
 import sys
@@ -140,7 +141,14 @@ def _check_light_assets() -> Check:
     # feat2go.core imports torch.
     from feat2go.core.files import home
 
-    return Check("light render assets", True, f"written to {home() / 'maniskill'} when first needed")
+    name, folder = "light render assets", home() / "maniskill"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        return Check(name, False, f"{folder} can't be made: {error.strerror}", "export FEAT2GO_HOME=/some/other/folder")
+    if not os.access(folder, os.W_OK):
+        return Check(name, False, f"{folder} can't be written to", "export FEAT2GO_HOME=/some/other/folder")
+    return Check(name, True, f"in {folder}")
 
 
 def _check_gpu() -> Check:
