@@ -225,7 +225,8 @@ def table(title: str, rows: dict[str, dict[str, float]]) -> str:
     for name, row in rows.items():
         lines.append(
             f"| {name} | {row['voc']:.3f} | {row['lowest_voc']:.3f} | {row['pair_accuracy']:.3f} "
-            f"| {row['spread']:.3f} ± {row['spread_error']:.3f} | {row['boundary_f1']:.2f} | {row['uniform_f1']:.2f} | {row['num_stages']:.1f} |"
+            f"| {row['spread']:.3f} ± {row['spread_error']:.3f} | {row['boundary_f1']:.2f} "
+            f"| {row['uniform_f1']:.2f} | {row['num_stages']:.1f} |"
         )
     return "\n".join(lines)
 

@@ -81,18 +81,24 @@ class TinyVLA(nn.Module):
             size = 5 if i == 0 else 3
             self.vision.append(nn.Conv2d(inner, outer, size, stride=2, padding=size // 2))
             self.vision.append(nn.ReLU())
-        self.vision.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.film = nn.Linear(num_words, 2 * channels[-1])
         num_features = num_cameras * channels[-1] * (image_size // 8) ** 2
+        self.normalise = nn.LayerNorm(num_features)
         self.trunk = nn.Sequential(nn.Linear(num_features + state_dim, width), nn.ReLU())
         self.actor = nn.Linear(width, chunk * action_dim * NUM_BINS)
         self.critic = nn.Linear(width, 1)
+        # PyTorch's own initialisation lets the picture's signal fade from layer to layer, and the state drown it.
+        for layer in (*self.vision, *self.trunk):
+            if isinstance(layer, (nn.Conv2d, nn.Linear)):
+                nn.init.orthogonal_(layer.weight, gain=2**0.5)
+                nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
         nn.init.zeros_(self.film.weight)
         nn.init.zeros_(self.film.bias)
         nn.init.orthogonal_(self.actor.weight, gain=0.01)
         nn.init.zeros_(self.actor.bias)
         nn.init.zeros_(self.critic.weight)
         nn.init.zeros_(self.critic.bias)
+        self.vision.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def preprocess(
         self, images: dict[str, Tensor], instructions: Sequence[str], state: Tensor | None = None
@@ -128,7 +134,7 @@ class TinyVLA(nn.Module):
         images = functional.avg_pool2d(images, images.shape[-1] // self.image_size) / 255 - 0.5
         features = self.vision(images)
         scale, shift = self.film(words).repeat_interleave(self.num_cameras, dim=0)[..., None, None].chunk(2, dim=1)
-        features = (features * (1 + scale) + shift).flatten(1).reshape(len(pixels), -1)
+        features = self.normalise((features * (1 + scale) + shift).reshape(len(pixels), -1))
         if state is not None:
             features = torch.cat([features, state * _STATE_SCALE], dim=1)
         hidden = self.trunk(features)
