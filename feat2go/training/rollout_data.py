@@ -120,6 +120,10 @@ class RolloutDataModule(LightningDataModule):
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
         self._past = dict(state_dict)
 
+    def on_exception(self, exception: BaseException) -> None:
+        """Lightning does not tear down after an error; the environments' processes would stay."""
+        self.teardown("fit")
+
     def teardown(self, stage: str) -> None:
         for env in (self._collector.env if self._collector else None, self._eval_env):
             if env is not None:
