@@ -27,7 +27,7 @@ CORNERS = np.array(list(itertools.product((-1.0, 1.0), repeat=3)), dtype=np.floa
 
 @dataclass(frozen=True)
 class Solids:
-    """M solids of one shape, no two in the same picture.
+    """M solids of one shape, in any pictures.
 
     Attributes:
         solid: BOX, CYLINDER or BALL.
@@ -48,14 +48,6 @@ class Solids:
     sine: Floats
     colour: Floats
     inset: Floats
-
-    @classmethod
-    def of(
-        cls, solid: int, picture: Ints, centre: Floats, half: Floats, yaw: Floats, colour: Floats, inset: Floats
-    ) -> Solids:
-        """From arrays with M first, of any number type, and a yaw in radians."""
-        numbers = (centre.T, half.T, np.cos(yaw), np.sin(yaw), colour.T, inset)
-        return cls(solid, picture, *(np.ascontiguousarray(part, dtype=np.float32) for part in numbers))
 
     def into_frame(self, vector: Vector, which: Ints) -> Vector:
         """Vectors of the world, each part (..., P), in the frames of solids number ``which`` (P,)."""
@@ -98,7 +90,7 @@ class Canvas:
 
 
 def draw(canvas: Canvas, camera: Camera, solids: Solids) -> None:
-    """Draw solids where nothing that is already there hides them."""
+    """Draw solids where nothing that is already there, and none of them, hides them."""
     which, pixel = camera.pixels_around(solids.corners)
     origin = solids.into_frame(tuple(POSITION[:, None] - solids.centre[:, which]), which)
     direction = solids.into_frame(tuple(camera.direction.take(pixel, axis=2)), which)
@@ -106,12 +98,13 @@ def draw(canvas: Canvas, camera: Camera, solids: Solids) -> None:
     hits = np.flatnonzero(near < far)
     depth = near.reshape(-1)[hits]
     samples = canvas.index(solids.picture[which], pixel).reshape(-1)[hits]
-    is_visible = depth < canvas.depth.reshape(-1)[samples]
+    nearest = canvas.depth.reshape(-1)
+    np.minimum.at(nearest, samples, depth)
+    is_visible = depth == nearest[samples]
     hits, depth, samples = hits[is_visible], depth[is_visible], samples[is_visible]
     ray = hits % len(which)
     point = tuple(o[ray] + depth * d.reshape(-1)[hits] for o, d in zip(origin, direction, strict=True))
     canvas.colour.reshape(-1)[samples] = _shade(solids, which[ray], point)
-    canvas.depth.reshape(-1)[samples] = depth
 
 
 def draw_shadows(canvas: Canvas, camera: Camera, solids: Solids) -> None:

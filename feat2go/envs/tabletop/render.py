@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
-from feat2go.envs.tabletop.arrays import Floats, Ints, Pixels
+from feat2go.envs.tabletop.arrays import Ints, Pixels
 from feat2go.envs.tabletop.camera import SAMPLES, Camera
 from feat2go.envs.tabletop.canvas import Canvas, Solids, average, draw, draw_shadows, pack
 from feat2go.envs.tabletop.dynamics import FINGER_RADIUS
@@ -44,7 +42,7 @@ class Renderer:
     def set_background(self, world: World, rows: Ints) -> None:
         """Draw the table and receptacles of environments ``rows``."""
         canvas = self._table.take(np.zeros(len(rows), dtype=np.int64))
-        self._draw(canvas, list(_bodies(world.receptacles[rows])))
+        self._draw(canvas, world.receptacles[rows])
         self._background.colour[:, rows] = canvas.colour
         self._background.depth[:, rows] = canvas.depth
 
@@ -52,55 +50,45 @@ class Renderer:
         """uint8 (len(rows), H, W, 3): the pictures of environments ``rows``."""
         world = world.select(rows)
         canvas = self._background.take(rows)
-        self._draw(canvas, [*_bodies(world.objects), *_gripper(world)])
+        self._draw(canvas, world.objects.beside(_gripper(world)))
         return average(canvas)
 
-    def _draw(self, canvas: Canvas, groups: list[Solids]) -> None:
+    def _draw(self, canvas: Canvas, bodies: Bodies) -> None:
+        groups = _by_shape(bodies)
         for solids in groups:
             draw_shadows(canvas, self._camera, solids)
         for solids in groups:
             draw(canvas, self._camera, solids)
 
 
-def _bodies(bodies: Bodies) -> Iterator[Solids]:
-    """Slot by slot, shape by shape, so that no two solids of a group are in the same picture."""
-    for slot in range(bodies.yaw.shape[1]):
-        for solid in (BOX, CYLINDER, BALL):
-            rows = np.flatnonzero(bodies.solid[:, slot] == solid)
-            if len(rows):
-                chosen = bodies[rows, slot]
-                yield Solids.of(solid, rows, chosen.position, chosen.half, chosen.yaw, chosen.colour, chosen.inset)
+def _by_shape(bodies: Bodies) -> list[Solids]:
+    """All bodies of all environments, in one group per shape."""
+    groups = []
+    for solid in (BOX, CYLINDER, BALL):
+        env, slot = np.nonzero(bodies.solid == solid)
+        if len(env):
+            chosen = bodies[env, slot]
+            numbers = (chosen.position.T, chosen.half.T, np.cos(chosen.yaw), np.sin(chosen.yaw), chosen.colour.T)
+            groups.append(
+                Solids(solid, env, *(np.ascontiguousarray(part, np.float32) for part in (*numbers, chosen.inset)))
+            )
+    return groups
 
 
-def _gripper(world: World) -> Iterator[Solids]:
+def _gripper(world: World) -> Bodies:
     """Two fingers whose tips are at the gripper's position, the palm above them, the wrist above the palm."""
-    centre = np.zeros(len(world.yaw))
-    palm = 2 * FINGER_HALF[2] + PALM_HALF[2]
-    wrist = palm + PALM_HALF[2] + WRIST_HALF[2]
-    side = world.opening / 2 + FINGER_RADIUS
-    yield _gripper_part(world, BOX, FINGER_HALF, FINGER_COLOUR, side, FINGER_HALF[2])
-    yield _gripper_part(world, BOX, FINGER_HALF, FINGER_COLOUR, -side, FINGER_HALF[2])
-    yield _gripper_part(world, BOX, PALM_HALF, PALM_COLOUR, centre, palm)
-    yield _gripper_part(world, CYLINDER, WRIST_HALF, WRIST_COLOUR, centre, wrist)
-
-
-def _gripper_part(
-    world: World,
-    solid: int,
-    half: tuple[float, float, float],
-    colour: tuple[int, int, int],
-    side: Floats,
-    height: float,
-) -> Solids:
     num_envs = len(world.yaw)
-    x, y = rotate(np.zeros(num_envs), side, world.yaw)
-    centre = world.gripper + np.stack([x, y, np.full(num_envs, height)], axis=1)
-    return Solids.of(
-        solid,
-        np.arange(num_envs),
-        centre,
-        np.tile(half, (num_envs, 1)),
-        world.yaw,
-        np.tile(colour, (num_envs, 1)),
-        np.ones(num_envs),
-    )
+    palm_height = 2 * FINGER_HALF[2] + PALM_HALF[2]
+    wrist_height = palm_height + PALM_HALF[2] + WRIST_HALF[2]
+    height = np.array([FINGER_HALF[2], FINGER_HALF[2], palm_height, wrist_height])
+    side = (world.opening / 2 + FINGER_RADIUS)[:, None] * np.array([1.0, -1.0, 0.0, 0.0])
+    x, y = rotate(np.zeros_like(side), side, world.yaw[:, None])
+    offset = np.stack([x, y, np.broadcast_to(height, side.shape)], axis=-1)
+
+    bodies = Bodies.zeros(num_envs, 4)
+    bodies.solid[:] = (BOX, BOX, BOX, CYLINDER)
+    bodies.half[:] = (FINGER_HALF, FINGER_HALF, PALM_HALF, WRIST_HALF)
+    bodies.position[:] = world.gripper[:, None] + offset
+    bodies.yaw[:] = world.yaw[:, None]
+    bodies.colour[:] = (FINGER_COLOUR, FINGER_COLOUR, PALM_COLOUR, WRIST_COLOUR)
+    return bodies

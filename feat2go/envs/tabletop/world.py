@@ -77,6 +77,11 @@ class Bodies:
         """The same index into every array, e.g. ``bodies[rows]``, ``bodies[:, 0]`` or ``bodies[:, None]``."""
         return Bodies(*(getattr(self, field.name)[key] for field in fields(self)))
 
+    def beside(self, others: Bodies) -> Bodies:
+        """These and others, of the same environments."""
+        parts = ((getattr(self, field.name), getattr(others, field.name)) for field in fields(self))
+        return Bodies(*(np.concatenate(pair, axis=1) for pair in parts))
+
     def assign(self, rows: Ints, other: Bodies) -> None:
         """Overwrite some environments."""
         for field in fields(self):
