@@ -139,10 +139,11 @@ def test_without_the_context_of_the_precision_they_are_not(fit, make_data):
 
 def test_a_run_whose_first_ratios_are_off_says_so_loudly(fit):
     with pytest.warns(UserWarning, match=r"differ from 1 by 0\.\d+ on average.* can't be trusted"):
-        module, _ = fit(dropout=0.05)
+        module, _ = fit(dropout=0.03)
     first = module.algorithm.metrics[0]
     # Why the mean of the ratios is not what is checked: in expectation it is 1, whatever the policies are.
-    assert abs(first["ratio"] - 1) < 0.05 < first["ratio_error"]
+    assert abs(first["ratio"] - 1) < first["ratio_error"]
+    assert first["ratio_error"] > 0.05
     assert float(module.trainer.callback_metrics["train/first_ratio_error"]) > 0.05
 
 
