@@ -5,8 +5,8 @@ python benchmarks/label_defaults.py
 Scripted experts of even and of uneven tempo, development seeds. Every setting is scored by the order it gives the
 frames (VOC, pair accuracy), by how far the target differs between episodes at the simulator's milestones (spread), and
 by boundary F1 against the milestones, beside that of as many uniform stages. The milestones score; they never label.
-docs/defaults.md says what was chosen; its tables are written from the JSON by the same command. The first run takes about
-10 minutes of one core, most of it in DINOv2, and keeps 0.8 GB of features under runs/.
+docs/defaults.md says what was chosen; its tables are written from the JSON by the same command. The first run takes
+about 10 minutes of one core, most of it in DINOv2, and keeps 0.8 GB of features under runs/.
 """
 
 from __future__ import annotations
