@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from feat2go.data import open_dataset
 from feat2go.encoders.cache import CachedEncoder
 from feat2go.progress import label_episodes
 from feat2go.progress.structural import Scope
+from feat2go.rollouts.progress_bar import progress_bar
 
 
 def run(words: Sequence[str]) -> None:
@@ -40,12 +42,18 @@ def label_dataset(
     """
     source = Path(dataset)
     beside = source / "labels.parquet" if source.is_dir() else source.with_suffix(".labels.parquet")
-    label_episodes(
-        open_dataset(source),
-        CachedEncoder(encoder()),
-        clustering,
-        Path(output) if output else beside,
-        beta=beta,
-        scope=scope,
-        pictures=Path(pictures) if pictures else None,
-    )
+    target = Path(output) if output else beside
+    episodes = open_dataset(source)
+    count = itertools.count(1)
+    with progress_bar(f"labelling {source}", len(episodes)) as update:
+        summary = label_episodes(
+            episodes,
+            CachedEncoder(encoder()),
+            clustering,
+            target,
+            beta=beta,
+            scope=scope,
+            pictures=Path(pictures) if pictures else None,
+            on_episode=lambda episode: update(next(count), episode.uid),
+        )
+    print(f"{target}: {summary.num_labelled} episodes labelled, {summary.num_skipped} failures left out")
