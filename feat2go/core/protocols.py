@@ -179,3 +179,9 @@ class VectorEnv(Protocol):
 
     def close(self) -> None:
         """Free processes and memory. May be called twice."""
+    def restore(self, seeds: Sequence[int], actions: Sequence[Tensor]) -> Observation:
+        """Bring back N episodes that were under way: start each from its seed, carry out its float32 (L_n, A) actions.
+
+        A resumed run goes on from here, so the environments are to the bit where they were.
+        """
+

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from feat2go.core import Observation
 from feat2go.core.seeding import episode_seed
 from feat2go.core.slots import VectorEnv
 from feat2go.registry import ENVS
@@ -255,3 +256,26 @@ def test_a_wrong_number_of_seeds_is_refused(env):
 def test_seeds_may_be_arrays(env):
     observation = env.reset(seeds(env))
     assert same(env.reset(np.array(seeds(env))), observation)
+
+
+def test_episodes_under_way_are_restored_to_the_bit(env):
+    """Those of different ages too: what a resumed run goes on with."""
+    actions = random_actions(env, 9)
+    expected = []
+    ages = [3 + n for n in range(env.num_envs)]
+    for n, age in enumerate(ages):
+        env.reset(seeds(env))
+        env.step(actions[:, :age])
+        expected.append(env.step(actions[:, age : age + 2]).observation.select(torch.tensor([n])))
+    restored = env.restore(seeds(env), [actions[n, :age] for n, age in enumerate(ages)])
+    check_observation(env, restored, env.num_envs)
+    after = env.step(torch.stack([actions[n, age : age + 2] for n, age in enumerate(ages)]))
+    assert after.valid.all()
+    assert same(after.observation, Observation.concat(expected))
+
+
+def test_restoring_an_episode_that_has_just_begun_is_a_reset(env):
+    begun = env.reset(seeds(env))
+    assert same(env.restore(seeds(env), [torch.zeros(0, env.action_dim)] * env.num_envs), begun)
+    with pytest.raises(ValueError, match=rf"\(L, {env.action_dim}\)"):
+        env.restore(seeds(env), [torch.zeros(2, env.action_dim + 1)] * env.num_envs)

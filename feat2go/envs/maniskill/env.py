@@ -166,6 +166,19 @@ class ManiSkill:
             final_observation=final_observation,
         )
 
+    def restore(self, seeds: Sequence[int], actions: Sequence[Tensor]) -> Observation:
+        """Bring back episodes that were under way; see ``VectorEnv.restore``.
+
+        Exact in worker processes. GPU simulation does not repeat itself to the bit.
+
+        Raises:
+            ValueError: for another number of seeds, one out of range, or actions of another width.
+            RuntimeError: if a worker process dies meanwhile.
+        """
+        self._seeds = self._checked(seeds)
+        self._simulation.restore(self._seeds, [np.asarray(part, np.float32) for part in actions])
+        return self._observation()
+
     def expert_actions(self) -> Tensor:
         """float32 (N, A): what the scripted expert would do now, with its noise; zero where no episode runs.
 
@@ -232,6 +245,8 @@ class _Simulation(Protocol):
     def reset(self, seeds: Sequence[int]) -> None: ...
 
     def step(self, actions: np.ndarray, next_seeds: Sequence[int] | None, terminate_on_success: bool) -> Flags: ...
+
+    def restore(self, seeds: Sequence[int], actions: Sequence[np.ndarray]) -> None: ...
 
     def expert_actions(self) -> np.ndarray: ...
 

@@ -10,6 +10,7 @@ import numpy as np
 from feat2go.envs.maniskill.config import SimulationConfig
 from feat2go.envs.maniskill.experts import expert_for
 from feat2go.envs.maniskill.scene import Scene
+from feat2go.envs.replay import replay
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,17 @@ class EpisodeRunner:
                 self._begin(row, next_seeds[row])
         self._look(self._is_running)
         return flags
+
+    def restore(self, seeds: Sequence[int], actions: Sequence[np.ndarray]) -> None:
+        """Bring every row's episode to where its actions float32 (L, A) lead."""
+        self._is_running[:] = False
+        unheeded = Flags.empty(self._scene.num_rows, 1)
+        for begun, now in replay(actions, self._scene.info.action_dim):
+            for row in begun.tolist():
+                self._begin(row, seeds[row])
+            if now is not None:
+                self._step(now, 0, unheeded, terminate_on_success=False)
+        self._look(self._is_running)
 
     def expert_actions(self) -> np.ndarray:
         """float32 (N, A): the experts' next actions; zero for rows without a running episode."""

@@ -46,6 +46,9 @@ class GpuSimulation:
     def step(self, actions: np.ndarray, next_seeds: Sequence[int] | None, terminate_on_success: bool) -> Flags:
         return self._runner.step(actions, next_seeds, terminate_on_success)
 
+    def restore(self, seeds: Sequence[int], actions: Sequence[np.ndarray]) -> None:
+        self._runner.restore(seeds, actions)
+
     def expert_actions(self) -> np.ndarray:
         return self._runner.expert_actions()
 

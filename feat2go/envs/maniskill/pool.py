@@ -102,6 +102,8 @@ class WorkerProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(), self._memory),
+                # Ctrl-C reaches a whole process group; what it means is for the main process to say.
+                start_new_session=True,
                 env=environment,
             )
         self._connection.send(self._assignment)
@@ -162,6 +164,17 @@ class WorkerPool:
         for row in flags.ended_rows:
             self._seeds[row] = None if next_seeds is None else int(next_seeds[row])
         return flags
+
+    def restore(self, seeds: Sequence[int], actions: Sequence[np.ndarray]) -> None:
+        """Bring back running episodes from their actions so far.
+
+        Raises:
+            RuntimeError: if a worker dies meanwhile.
+        """
+        self._seeds = [int(seed) for seed in seeds]
+        arguments = [(self._seeds[worker.rows], actions[worker.rows]) for worker in self.workers]
+        if any(isinstance(answer, WorkerDiedError) for answer in self._ask("restore", arguments)):
+            raise RuntimeError("a ManiSkill worker process died while it brought back the episodes of a checkpoint")
 
     def expert_actions(self) -> np.ndarray:
         """float32 (N, A). Of a dead worker: zeros; the next step replaces it."""

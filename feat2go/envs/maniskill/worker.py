@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -56,6 +55,10 @@ class Worker:
         ]
         return Flags.concat(parts)
 
+    def restore(self, seeds: Sequence[int], actions: Sequence[np.ndarray]) -> None:
+        for runner, seed, carried_out in zip(self._runners, seeds, actions, strict=True):
+            runner.restore([seed], [carried_out])
+
     def expert_actions(self) -> np.ndarray:
         return np.concatenate([runner.expert_actions() for runner in self._runners])
 
@@ -63,8 +66,6 @@ class Worker:
 def main() -> None:
     """Build the simulations, say what they are like, then answer commands."""
     connection, memory = Connection(int(sys.argv[1])), int(sys.argv[2])
-    # Ctrl-C reaches the whole process group; the main process decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
     try:
         worker = Worker(connection.recv(), memory)
@@ -72,7 +73,8 @@ def main() -> None:
         while True:
             command, arguments = connection.recv()
             connection.send(getattr(worker, command)(*arguments))
-    except EOFError:
+    except (EOFError, ConnectionError):
+        # The main process is gone, in the middle of an answer perhaps.
         return
     except (RequirementError, UnknownNameError, ValueError, NotImplementedError) as error:
         connection.send(error)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from feat2go.core.types import Observation, Step
+from feat2go.envs.replay import replay
 from feat2go.envs.tabletop.arrays import Bools, Floats, Ints, Pixels
 from feat2go.envs.tabletop.dynamics import GRIPPER_HIGH, advance
 from feat2go.envs.tabletop.expert import expert_actions
@@ -151,6 +152,27 @@ class Tabletop:
             self._start(ended, seeds[ended])
             self._images[ended] = self._renderer.render(self._world, ended)
         return Step(self._observe(), terminated, truncated, success, valid, milestones, final_index, final_observation)
+
+    def restore(self, seeds: Sequence[int], actions: Sequence[Tensor]) -> Observation:
+        """Bring back episodes that were under way; see ``VectorEnv.restore``.
+
+        Args:
+            seeds: N non-negative integers.
+            actions: for each environment float32 (L, 7), what was carried out so far.
+
+        Raises:
+            ValueError: for another number of seeds, a negative one, or actions of another width.
+        """
+        numbers = self._check_seeds(seeds)
+        self._running[:] = False
+        for begun, now in replay(actions, ACTION_DIM):
+            if len(begun):
+                self._start(begun, numbers[begun])
+            if now is not None:
+                self._advance(now.astype(np.float64))
+        self._started = True
+        self._images = self._renderer.render(self._world, np.arange(self.num_envs))
+        return self._observe()
 
     def expert_actions(self) -> Tensor:
         """float32 (N, 7): what the scripted expert would do now. Its noise depends on the seed and the time only.
