@@ -3,6 +3,7 @@
 from feat2go.core.protocols import (
     Algorithm,
     Clustering,
+    DenseRewardShaper,
     Encoder,
     OnPolicyAlgorithm,
     Policy,
@@ -28,6 +29,7 @@ from feat2go.core.types import (
 __all__ = [
     "Algorithm",
     "Clustering",
+    "DenseRewardShaper",
     "Encoder",
     "Episode",
     "EvaluationRow",

@@ -50,11 +50,11 @@ class Clustering(Protocol):
 
 @runtime_checkable
 class RewardShaper(Protocol):
-    """Turns the outcome of an episode into its terminal reward."""
+    """Turns what happened in an episode into rewards: a terminal one, and for a :class:`DenseRewardShaper` more."""
 
     @property
     def needs_value(self) -> bool:
-        """Whether ``terminal_value`` must be predicted at all."""
+        """Whether the value model must predict anything at all."""
 
     @property
     def replaces_bootstrap(self) -> bool:
@@ -63,7 +63,25 @@ class RewardShaper(Protocol):
         """
 
     def __call__(self, success: Tensor, terminal_value: Tensor) -> Tensor:
-        """Bool (E,), float32 (E,) -> float32 (E,)."""
+        """The terminal reward: bool (E,), float32 (E,) -> float32 (E,)."""
+
+
+@runtime_checkable
+class DenseRewardShaper(RewardShaper, Protocol):
+    """A reward shaper that also sees the way to the end. Every decision gets ``dense``, the last one both."""
+
+    def dense(self, rollout: Rollout, value: Tensor, next_value: Tensor) -> Tensor:
+        """What is paid on top of the terminal rewards.
+
+        Args:
+            rollout: with rewards of zero.
+            value: float32 (T, N), the value model's prediction for what each decision saw; NaN unless ``needs_value``.
+            next_value: float32 (T, N), for what each decision led to: the next decision's value, or that of the true
+                final observation. Equal to ``value`` where nothing was carried out.
+
+        Returns:
+            float32 (T, N).
+        """
 
 
 @runtime_checkable
@@ -80,6 +98,7 @@ class Policy(Protocol):
 
     Attributes:
         chunk: C. action_dim: A.
+        critic: the module of the critic's head; needed only to train it alone.
         config: the constructor's arguments, and the registered name as ``model_type``; plain values only.
     """
 
@@ -117,7 +136,10 @@ class Policy(Protocol):
 class Algorithm(Protocol):
     """A loss on batches. Free of Lightning.
 
-    One whose ``needs_reference`` is true is given the policy that training started from as ``reference=``.
+    One whose ``needs_reference`` is true is given the policy that training started from as ``reference=``. One with
+    ``begin_iteration(iteration)`` is told when the updates on a rollout begin, counted from 0. While a
+    ``trains_critic_only`` is true, nothing but the policy's ``critic`` changes. One with a ``max_kl`` that is not None
+    has the updates on a rollout stopped once the metric ``kl``, averaged over all processes, exceeds it.
     """
 
     def loss(self, policy: Any, batch: PolicyBatch) -> tuple[Tensor, dict[str, Tensor]]:
@@ -170,6 +192,12 @@ class VectorEnv(Protocol):
         chunk. Without, it idles: its further actions are not carried out and its observation stays.
         """
 
+    def restore(self, seeds: Sequence[int], actions: Sequence[Tensor]) -> Observation:
+        """Bring back N episodes that were under way: start each from its seed, carry out its float32 (L_n, A) actions.
+
+        A resumed run goes on from here, so the environments are to the bit where they were.
+        """
+
     def expert_actions(self) -> Tensor:
         """(N, A): what the scripted expert would do now, with its noise.
 
@@ -179,9 +207,3 @@ class VectorEnv(Protocol):
 
     def close(self) -> None:
         """Free processes and memory. May be called twice."""
-    def restore(self, seeds: Sequence[int], actions: Sequence[Tensor]) -> Observation:
-        """Bring back N episodes that were under way: start each from its seed, carry out its float32 (L_n, A) actions.
-
-        A resumed run goes on from here, so the environments are to the bit where they were.
-        """
-

@@ -72,6 +72,8 @@ class Step:
         milestone: int64 (N, C), how many of the simulator's own milestones have been reached; for validation only.
         final_index: int64 (E,), the environments whose episode ended in this step.
         final_observation: the E true last observations of those episodes.
+        reward: float32 (N, C), the simulator's own dense reward of each action, 0 where it was not carried out. None
+            from an environment that has none or was not asked for it.
     """
 
     observation: Observation
@@ -82,6 +84,7 @@ class Step:
     milestone: Tensor
     final_index: Tensor
     final_observation: Observation
+    reward: Tensor | None = None
 
 
 class Frames(Protocol):
@@ -211,7 +214,7 @@ class PolicyOutput:
         actions: float32 (B, C, A) in [-1, 1].
         tokens: int64 (B, C*A).
         logprob: float32 (B, C*A).
-        value: float32 (B,), the critic's.
+        value: float32 (B,), the critic's; (B, C) of one that judges each action of the chunk.
     """
 
     actions: Tensor
@@ -227,7 +230,7 @@ class PolicyEvaluation:
     Attributes:
         logprob: float32 (B, C*A).
         entropy: float32 (B, C*A).
-        value: float32 (B,), the critic's.
+        value: float32 (B,) or (B, C), the critic's.
     """
 
     logprob: Tensor
@@ -242,14 +245,20 @@ class Rollout:
     Attributes:
         observation: T*N rows; row t*N + n is what environment n showed at decision t.
         tokens, logprob: (T, N, C*A), int64 and float32.
-        value: float32 (T, N).
-        reward: float32 (T, N), zero until a reward shaper fills the decisions in which an episode ended.
+        value: float32 (T, N), or (T, N, C) of a critic that judges each action of the chunk.
+        reward: float32 (T, N), zero until a reward shaper fills it; earned with the decision's last valid action.
         terminated, truncated, success: bool (T, N): in this decision the episode ended so. Never both ends.
         valid: bool (T, N, C): the action was carried out.
         bootstrap: float32 (T, N), the critic's value of the true final observation where truncated, else 0.
         last_value: float32 (N,), the critic's value of what follows the last decision.
         final_index: int64 (E, 2), the (t, n) of the E episodes that ended.
         final_observation: E rows, their true last observations.
+        last_observation: N rows, what follows the last decision.
+        group: int64 (T, N), the same for all decisions of the episodes that began in the same state; None where every
+            episode begins in a state of its own.
+        solved: bool (T, N, C), the task's success condition held after the action, whether or not that ended anything.
+        env_reward: float32 (T, N), the simulator's own dense reward, summed over the decision's valid actions; None
+            where the environment gives none.
     """
 
     observation: Observation
@@ -265,11 +274,30 @@ class Rollout:
     last_value: Tensor
     final_index: Tensor
     final_observation: Observation
+    last_observation: Observation | None = None
+    group: Tensor | None = None
+    solved: Tensor | None = None
+    env_reward: Tensor | None = None
 
     @property
     def final_success(self) -> Tensor:
         """Bool (E,): which of the ended episodes succeeded."""
         return self.success[self.final_index[:, 0], self.final_index[:, 1]]
+
+    @property
+    def episode(self) -> Tensor:
+        """int64 (T, N): the row of ``final_index`` that a decision led to.
+
+        -1 where the episode goes on behind the rollout, was lost with its simulation, or where nothing was carried out.
+        """
+        ended = torch.full_like(self.terminated, -1, dtype=torch.int64)
+        ended[self.final_index[:, 0], self.final_index[:, 1]] = torch.arange(len(self.final_index))
+        episode, following = torch.empty_like(ended), torch.full_like(ended[0], -1)
+        acted = self.valid.any(-1)
+        for t in range(len(ended) - 1, -1, -1):
+            following = torch.where(acted[t] & (ended[t] < 0), following, ended[t])
+            episode[t] = following
+        return episode
 
 
 @dataclass(frozen=True)
@@ -281,7 +309,7 @@ class PolicyBatch:
         tokens: int64 (B, C*A).
         mask: bool (B, C*A): tokens that count.
         logprob: float32 (B, C*A), at the time of the rollout. Zero for demonstrations, as are the following.
-        value, advantage, target_return: float32 (B,).
+        value, advantage, target_return: float32 (B,), or (B, C) with a critic that judges each action of the chunk.
     """
 
     observation: Observation

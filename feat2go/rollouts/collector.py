@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
-from typing import Any
+from collections.abc import Iterator
 
 import torch
-from torch import Tensor
 
 from feat2go.core.protocols import Policy, VectorEnv
 from feat2go.core.types import Observation, PolicyOutput, Rollout, Step
-from feat2go.rollouts.running import RunningEpisodes
+from feat2go.rollouts.experience import act, stack, with_critic
 
 
 class Collector:
@@ -37,109 +34,29 @@ class Collector:
         self._seeds = seeds
         self._next_seeds: list[int] = []
         self._observation: Observation | None = None
-        self._running: RunningEpisodes | None = None
 
     def collect(
         self, policy: Policy, temperature: float, generator: torch.Generator, device: torch.device | str = "cpu"
     ) -> Rollout:
         """One rollout, with rewards of zero. Call it in eval mode, without gradients."""
-        if self._observation is None or self._running is None:
-            self._observation, self._running = self._begin()
+        if self._observation is None:
+            self._observation = self.env.reset([self._draw_seed() for _ in range(self.env.num_envs)])
+            self._next_seeds = [self._draw_seed() for _ in range(self.env.num_envs)]
         observations: list[Observation] = []
         outputs: list[PolicyOutput] = []
         steps: list[Step] = []
         for _ in range(self.num_steps):
             observations.append(self._observation)
-            outputs.append(_act(policy, self._observation, temperature, generator, device))
+            outputs.append(act(policy, self._observation, temperature, generator, device))
             step = self.env.step(outputs[-1].actions, self._next_seeds)
-            self._follow(self._running, outputs[-1], step)
+            for ended in step.final_index.tolist():
+                self._next_seeds[ended] = self._draw_seed()
             steps.append(step)
             self._observation = step.observation
-        rollout = _stack(observations, outputs, steps)
+        rollout = stack(observations, outputs, steps)
         self.num_env_steps += int(rollout.valid.sum())
-        return _with_critic(rollout, policy, self._observation, device)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Tensors and plain numbers from which :meth:`load_state_dict` goes on to the bit."""
-        state = {"num_env_steps": self.num_env_steps, "num_seeds": self.num_seeds, "next_seeds": list(self._next_seeds)}
-        if self._running is not None:
-            state |= {"seeds": list(self._running.seeds), "actions": self._running.actions()}
-        return state
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Bring back the running episodes too, by repeating their actions."""
-        self.num_env_steps, self.num_seeds = state["num_env_steps"], state["num_seeds"]
-        self._next_seeds = list(state["next_seeds"])
-        if "seeds" in state:
-            self._observation = self.env.restore(state["seeds"], state["actions"])
-            self._running = RunningEpisodes(state["seeds"], state["actions"])
-
-    def _begin(self) -> tuple[Observation, RunningEpisodes]:
-        seeds = [self._draw_seed() for _ in range(self.env.num_envs)]
-        self._next_seeds = [self._draw_seed() for _ in range(self.env.num_envs)]
-        return self.env.reset(seeds), RunningEpisodes(seeds, [torch.zeros(0, self.env.action_dim)] * len(seeds))
-
-    def _follow(self, running: RunningEpisodes, output: PolicyOutput, step: Step) -> None:
-        """Some episodes ended and gave way to the next seed, some were lost and start again."""
-        lost = (~step.valid.any(-1)).nonzero()[:, 0]
-        ended = step.final_index.tolist()
-        seeds = [self._next_seeds[env] for env in ended] + [running.seeds[env] for env in lost.tolist()]
-        running.advance(output.actions, torch.cat([step.final_index, lost]), seeds)
-        for env in ended:
-            self._next_seeds[env] = self._draw_seed()
+        return with_critic(rollout, policy, device)
 
     def _draw_seed(self) -> int:
         self.num_seeds += 1
         return next(self._seeds)
-
-
-def _act(
-    policy: Policy,
-    observation: Observation,
-    temperature: float,
-    generator: torch.Generator | None,
-    device: torch.device | str,
-) -> PolicyOutput:
-    seen = observation.to(device)
-    inputs: Mapping[str, Tensor] = policy.preprocess(seen.images, seen.instruction, seen.state)
-    output = policy.act(temperature=temperature, generator=generator, **inputs)
-    return PolicyOutput(output.actions.cpu(), output.tokens.cpu(), output.logprob.cpu(), output.value.cpu())
-
-
-def _stack(observations: list[Observation], outputs: list[PolicyOutput], steps: list[Step]) -> Rollout:
-    valid = torch.stack([step.valid for step in steps])
-    terminated = torch.stack([step.terminated.any(-1) for step in steps])
-    truncated = torch.stack([step.truncated.any(-1) for step in steps])
-    ended_in_success = torch.stack([(step.success & (step.terminated | step.truncated)).any(-1) for step in steps])
-    final_index = [torch.stack([torch.full_like(s.final_index, t), s.final_index], 1) for t, s in enumerate(steps)]
-    value = torch.stack([output.value for output in outputs])
-    return Rollout(
-        observation=Observation.concat(observations),
-        tokens=torch.stack([output.tokens for output in outputs]),
-        logprob=torch.stack([output.logprob for output in outputs]),
-        value=value,
-        reward=torch.zeros_like(value),
-        terminated=terminated,
-        # A decision that could not be carried out at all belongs to an episode that was lost: nothing may flow over it.
-        truncated=truncated | ~valid.any(-1),
-        success=ended_in_success,
-        valid=valid,
-        bootstrap=torch.zeros_like(value),
-        last_value=torch.zeros_like(value[-1]),
-        final_index=torch.cat(final_index),
-        final_observation=Observation.concat([step.final_observation for step in steps]),
-    )
-
-
-def _with_critic(rollout: Rollout, policy: Policy, following: Observation, device: torch.device | str) -> Rollout:
-    """Fill in the critic's value of what follows: the last decision, and every time limit."""
-    num_ends = len(rollout.final_index)
-    both = Observation.concat([rollout.final_observation, following])
-    value = _act(policy, both, 0.0, None, device).value
-    bootstrap = torch.zeros_like(rollout.value)
-    t, n = rollout.final_index.T
-    bootstrap[t, n] = value[:num_ends]
-    is_lost = ~rollout.valid.any(-1)
-    bootstrap[is_lost] = rollout.value[is_lost]
-    bootstrap[~rollout.truncated] = 0.0
-    return replace(rollout, bootstrap=bootstrap, last_value=value[num_ends:])

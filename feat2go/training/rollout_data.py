@@ -15,6 +15,7 @@ from feat2go.core.types import EvaluationRow, PolicyBatch
 from feat2go.rollouts.acting import acting
 from feat2go.rollouts.collector import Collector
 from feat2go.rollouts.evaluation import evaluate
+from feat2go.rollouts.group_collector import GroupCollector
 from feat2go.rollouts.loader import RolloutLoader
 from feat2go.rollouts.relabel import outcome_metrics, relabel, terminal_values
 from feat2go.values.frozen import FrozenValue
@@ -23,13 +24,16 @@ from feat2go.values.frozen import FrozenValue
 class RolloutDataModule(LightningDataModule):
     """Rollouts for training, fixed development and evaluation episodes for validation and test.
 
-    One epoch of the Trainer is one rollout of ``num_steps`` decisions in every environment.
+    One epoch of the Trainer is one rollout: of ``num_steps`` decisions in every environment, whose episodes run on from
+    one rollout to the next, or of ``num_episodes`` whole episodes.
 
     Args:
         env: makes the environments; once for training, once more for validation.
         reward: what an episode's outcome is worth.
         value_model: folder of a frozen value model; required where ``reward`` needs it, else only logged.
         num_steps: decisions per environment and rollout.
+        num_episodes: whole episodes per rollout and process, in place of ``num_steps``; a multiple of the environments.
+        group_size: how many of them begin in the same state; more than 1 for GRPO and REINFORCE.
         num_epochs: passes over a rollout.
         num_minibatches: optimiser steps per pass.
         num_eval_episodes: episodes of one validation or test.
@@ -41,15 +45,26 @@ class RolloutDataModule(LightningDataModule):
         self,
         env: Callable[[], VectorEnv],
         reward: RewardShaper,
-        num_steps: int,
+        num_steps: int | None = None,
         value_model: str | None = None,
         num_epochs: int = 1,
         num_minibatches: int = 4,
         num_eval_episodes: int = 64,
         eval_temperature: float = 0.0,
         seed: int = 0,
+        num_episodes: int | None = None,
+        group_size: int = 1,
     ) -> None:
         super().__init__()
+        if (num_steps is None) == (num_episodes is None):
+            raise ValueError(
+                "give either data.num_steps, decisions per environment, or data.num_episodes, whole episodes; "
+                f"got {num_steps} and {num_episodes}"
+            )
+        if group_size != 1 and num_episodes is None:
+            raise ValueError(
+                f"data.group_size {group_size} needs whole episodes: give data.num_episodes, not num_steps"
+            )
         if reward.needs_value and value_model is None:
             raise ValueError(
                 f"the reward {type(reward).__name__} needs a value model: set data.value_model to the folder "
@@ -60,13 +75,15 @@ class RolloutDataModule(LightningDataModule):
         self._reward = reward
         self._value_model = value_model
         self._num_steps = num_steps
+        self._num_episodes = num_episodes
+        self._group_size = group_size
         self._num_epochs = num_epochs
         self._num_minibatches = num_minibatches
         self._num_eval_episodes = num_eval_episodes
         self._eval_temperature = eval_temperature
         self._seed = seed
         self._predictor: ValuePredictor | None = None
-        self._collector: Collector | None = None
+        self._collector: Collector | GroupCollector | None = None
         self._past = {"num_seeds": 0, "num_env_steps": 0}
         self._eval_env: VectorEnv | None = None
 
@@ -84,7 +101,7 @@ class RolloutDataModule(LightningDataModule):
         rank, world_size = self._world()
         if self._collector is None:
             seeds = rollout_seeds(self._seed, rank, world_size, self._past["num_seeds"])
-            self._collector = Collector(self._make_env(), self._num_steps, seeds)
+            self._collector = self._make_collector(seeds)
             _require_fit(self.trainer.lightning_module.policy, self._collector.env)  # type: ignore[union-attr]
         shuffle = generator(self._seed, rank, "shuffle")
         return RolloutLoader(self._collect, self._num_epochs, self._num_minibatches, shuffle)
@@ -130,6 +147,13 @@ class RolloutDataModule(LightningDataModule):
                 env.close()
         self._collector = self._eval_env = None
 
+    def _make_collector(self, seeds: Iterator[int]) -> Collector | GroupCollector:
+        env = self._make_env()
+        if self._num_episodes is not None:
+            return GroupCollector(env, self._num_episodes, self._group_size, seeds)
+        assert self._num_steps is not None
+        return Collector(env, self._num_steps, seeds)
+
     def _collect(self) -> PolicyBatch:
         trainer: Any = self.trainer
         module = trainer.lightning_module
@@ -143,7 +167,7 @@ class RolloutDataModule(LightningDataModule):
             rollout = self._collector.collect(module.policy, algorithm.temperature, noise, module.device)
         collected = time.perf_counter()
         values = terminal_values(rollout, self._predictor)
-        rollout = relabel(rollout, self._reward, values)
+        rollout = relabel(rollout, self._reward, values, self._predictor)
         num_steps = self._collector.num_env_steps
         self.rollout_metrics = {
             **outcome_metrics(rollout, values),

@@ -20,6 +20,7 @@ class SimulationConfig:
         light_assets: low-poly robot, small ground, no reflection table.
         max_episode_steps: None for the task's own limit.
         expert_noise, expert_tempo, expert_detours: see ``env.ManiSkill``.
+        dense_reward: compute the task's own reward with every action.
     """
 
     task: str
@@ -32,6 +33,7 @@ class SimulationConfig:
     expert_noise: float
     expert_tempo: float
     expert_detours: int
+    dense_reward: bool = False
 
 
 @dataclass(frozen=True)

@@ -36,12 +36,13 @@ class Control:
             for agent in self.agents:
                 _speed_up(agent.controller.controllers["arm"])
 
-    def apply(self, actions: np.ndarray) -> dict[str, torch.Tensor]:
-        """Carry out float32 (N, A); returns the task's flags."""
+    def apply(self, actions: np.ndarray) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Carry out float32 (N, A); returns the task's reward (N,), if it is told to compute one, and its flags."""
         command = torch.from_numpy(actions * self._signs).to(self._env.device)
         parts = torch.split(command, self._widths, dim=1)
-        *_, flags = self._env.step(dict(zip(self._agents, parts, strict=True)) if self._is_dict else command)
-        return dict(flags)
+        step = self._env.step(dict(zip(self._agents, parts, strict=True)) if self._is_dict else command)
+        _, reward, *_, flags = step
+        return reward, dict(flags)
 
 
 def _speed_up(arm: Any) -> None:

@@ -48,6 +48,7 @@ class ManiSkill:
         camera_position: metres in the world frame; by default a view chosen for the task, else its stock view.
         camera_target: what the camera looks at; goes with ``camera_position``.
         camera_fov: vertical field of view in radians.
+        dense_reward: give the task's own dense reward with every step, between 0 and about 1 for an action.
         light_assets: low-poly robot and small floor, for software rendering; by default where there is no GPU.
         expert_noise: standard deviation of Gaussian noise on the expert's motion, in action units.
         expert_tempo: lowest relative speed, in (0, 1]. Below 1, each phase of an expert draws its own speed from
@@ -80,6 +81,7 @@ class ManiSkill:
         expert_tempo: float = 1.0,
         expert_detours: int = 0,
         terminate_on_success: bool = True,
+        dense_reward: bool = False,
     ) -> None:
         require_installed()
         _require(num_envs >= 1, f"num_envs must be at least 1, got {num_envs}")
@@ -102,6 +104,7 @@ class ManiSkill:
         self._task = task_named(task)
         self.milestones = self._task.milestone_names
         self._control = control
+        self._gives_reward = dense_reward
         view, fov = _view(self._task, camera_position, camera_target, camera_fov)
         config = SimulationConfig(
             task=task,
@@ -114,6 +117,7 @@ class ManiSkill:
             expert_noise=expert_noise,
             expert_tempo=expert_tempo,
             expert_detours=expert_detours,
+            dense_reward=dense_reward,
         )
         self._simulation = _start(config, num_envs, num_workers, on_gpu)
         self.action_dim = self._simulation.info.action_dim
@@ -164,6 +168,7 @@ class ManiSkill:
             milestone=torch.from_numpy(flags.milestone),
             final_index=torch.tensor(final_index, dtype=torch.int64),
             final_observation=final_observation,
+            reward=torch.from_numpy(flags.reward) if self._gives_reward else None,
         )
 
     def restore(self, seeds: Sequence[int], actions: Sequence[Tensor]) -> Observation:

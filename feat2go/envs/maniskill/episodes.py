@@ -34,19 +34,24 @@ class Frames:
 
 @dataclass(frozen=True)
 class Flags:
-    """What became of each action of a chunk: bool (N, C) as in ``core.types.Step``, and ``milestone`` int64 (N, C)."""
+    """What became of each action of a chunk, (N, C) as in ``core.types.Step``.
+
+    The first four are bool, ``milestone`` is int64, ``reward`` float32 and zero unless the config asks for it.
+    """
 
     terminated: np.ndarray
     truncated: np.ndarray
     success: np.ndarray
     valid: np.ndarray
     milestone: np.ndarray
+    reward: np.ndarray
 
     @classmethod
     def empty(cls, num_rows: int, chunk: int) -> Flags:
         """Nothing was carried out."""
         terminated, truncated, success, valid = np.zeros((4, num_rows, chunk), bool)
-        return cls(terminated, truncated, success, valid, milestone=np.zeros((num_rows, chunk), np.int64))
+        milestone, reward = np.zeros((num_rows, chunk), np.int64), np.zeros((num_rows, chunk), np.float32)
+        return cls(terminated, truncated, success, valid, milestone, reward)
 
     @classmethod
     def concat(cls, parts: Sequence[Flags]) -> Flags:
@@ -74,6 +79,7 @@ class EpisodeRunner:
     def __init__(self, scene: Scene, config: SimulationConfig, frames: Frames) -> None:
         self._scene = scene
         self._frames = frames
+        self._gives_reward = config.dense_reward
         self._experts = [
             expert_for(config, scene.env, row) if config.control == "ee" else None for row in range(scene.num_rows)
         ]
@@ -143,6 +149,8 @@ class EpisodeRunner:
         truncated = running & ~terminated & (self._elapsed >= scene.info.max_episode_steps)
         flags.valid[:, position] = running
         flags.success[:, position] = running & scene.success
+        if self._gives_reward:
+            flags.reward[running, position] = scene.reward[running]
         flags.terminated[:, position] = terminated
         flags.truncated[:, position] = truncated
         ended = terminated | truncated

@@ -15,6 +15,9 @@ from feat2go.envs.maniskill.control import Control
 from feat2go.envs.maniskill.requirements import explain, missing_assets, require_task
 from feat2go.envs.maniskill.tasks import task_named
 
+# ManiSkill's name for it: scaled so that the best possible reward of an action is about 1.
+DENSE_REWARD = "normalized_dense"
+
 
 class Scene:
     """N rows of one ManiSkill environment: one on a CPU, any number on a GPU.
@@ -27,11 +30,13 @@ class Scene:
         info: its sizes.
         success, failed: bool (N,), after the last step.
         milestone: int64 (N,), the furthest milestone whose condition holds after the last step.
+        reward: float32 (N,), the task's own dense reward of the last step; zero unless the config asks for it.
 
     Raises:
         UnknownNameError: for a task that ManiSkill doesn't know.
         RequirementError: if Vulkan or an asset is missing; the message names the command that mends it.
-        ValueError: for a control that the robot doesn't have, and for a task without a camera or time limit.
+        ValueError: for a control that the robot doesn't have, and for a task without a camera or time limit or, if it
+            is asked for, without a dense reward.
     """
 
     def __init__(self, config: SimulationConfig, num_rows: int = 1, device: str = "cpu") -> None:
@@ -46,6 +51,7 @@ class Scene:
         self.success = np.zeros(num_rows, bool)
         self.failed = np.zeros(num_rows, bool)
         self.milestone = np.zeros(num_rows, np.int64)
+        self.reward = np.zeros(num_rows, np.float32)
         self.info = SimulationInfo(
             action_dim=self._control.action_dim,
             state_dim=self.states().shape[1],
@@ -71,7 +77,8 @@ class Scene:
 
     def step(self, actions: np.ndarray) -> None:
         """Carry out one action in every row: float32 (N, A) in [-1, 1]."""
-        flags = self._control.apply(actions)
+        reward, flags = self._control.apply(actions)
+        self.reward = np.broadcast_to(reward.cpu().numpy(), self.num_rows).astype(np.float32)
         self.success = self._flag(flags, "success")
         self.failed = self._flag(flags, "fail")
         self.milestone = self._furthest(flags)
@@ -179,7 +186,12 @@ def _make(config: SimulationConfig, num_rows: int, device: str) -> Any:
     }
     if "none" in REGISTERED_ENVS[config.task].cls.SUPPORTED_OBS_MODES:
         options["obs_mode"] = "none"
-    if "none" in REGISTERED_ENVS[config.task].cls.SUPPORTED_REWARD_MODES:
+    reward_modes = REGISTERED_ENVS[config.task].cls.SUPPORTED_REWARD_MODES
+    if config.dense_reward:
+        if DENSE_REWARD not in reward_modes:
+            raise ValueError(f"'{config.task}' has no dense reward, only: {', '.join(reward_modes)}")
+        options["reward_mode"] = DENSE_REWARD
+    elif "none" in reward_modes:
         options["reward_mode"] = "none"
     try:
         with _refusing_downloads():
