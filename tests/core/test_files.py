@@ -9,15 +9,20 @@ from feat2go.core import files
 from feat2go.core.files import atomic_write
 
 
+def write_half(target):
+    with atomic_write(target) as partial:
+        partial.write_text("ne")
+        raise RuntimeError("in the middle")
+
+
 def test_a_file_is_replaced_as_a_whole_or_not_at_all(tmp_path):
     target = tmp_path / "new" / "table.csv"
     with atomic_write(target) as partial:
         partial.write_text("old")
         assert partial.suffix == ".csv"
         assert not target.exists()
-    with pytest.raises(RuntimeError, match="in the middle"), atomic_write(target) as partial:
-        partial.write_text("ne")
-        raise RuntimeError("in the middle")
+    with pytest.raises(RuntimeError, match="in the middle"):
+        write_half(target)
     assert target.read_text() == "old"
     assert list(target.parent.iterdir()) == [target]
 
