@@ -17,6 +17,7 @@ COMMANDS = {
     "predict": (_TRAINING, "run a trained module's predictions"),
     "collect": ("feat2go.cli.collect", "record demonstrations of a scripted expert"),
     "label": ("feat2go.cli.label", "turn demonstrations into progress targets"),
+    "audit": ("feat2go.cli.audit", "measure what stages and targets are worth, against milestones"),
     "evaluate": ("feat2go.cli.evaluate", "measure a policy: success with intervals, a table, videos"),
     "report": ("feat2go.cli.report", "make one HTML page of runs"),
     "demo": ("feat2go.cli.demo", "the whole loop, from demonstrations to a report"),

@@ -1,6 +1,8 @@
 """Patch features to stages."""
 
 from feat2go.clustering.fixed import Single, Uniform
+from feat2go.clustering.pelt import Pelt
 from feat2go.clustering.trend import Trend
+from feat2go.clustering.uvd import UVD
 
-__all__ = ["Single", "Trend", "Uniform"]
+__all__ = ["UVD", "Pelt", "Single", "Trend", "Uniform"]

@@ -8,6 +8,7 @@ from feat2go.core.protocols import (
     OnPolicyAlgorithm,
     Policy,
     RewardShaper,
+    TaskClustering,
     ValuePredictor,
     VectorEnv,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "Rollout",
     "Stages",
     "Step",
+    "TaskClustering",
     "ValuePredictor",
     "VectorEnv",
 ]

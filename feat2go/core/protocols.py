@@ -49,6 +49,14 @@ class Clustering(Protocol):
 
 
 @runtime_checkable
+class TaskClustering(Clustering, Protocol):
+    """A clustering that can look at all episodes of a task, so that their stages mean the same."""
+
+    def segment_all(self, features: Sequence[Tensor]) -> list[Stages]:
+        """Features (T_e, P, D) of each episode, perhaps read when they are indexed -> stages of each."""
+
+
+@runtime_checkable
 class RewardShaper(Protocol):
     """Turns what happened in an episode into rewards: a terminal one, and for a :class:`DenseRewardShaper` more."""
 

@@ -1,10 +1,11 @@
 """Episodes on disk: readers, writers and training rows."""
 
+from feat2go.data.damage import ReadableEpisodes
 from feat2go.data.folder import FolderDataset
 from feat2go.data.formats import open_dataset
 from feat2go.data.hdf5 import DatasetError
 from feat2go.data.info import DatasetInfo
-from feat2go.data.maniskill import ManiSkillDataset, write_maniskill
+from feat2go.data.maniskill import ManiSkillDataset, NoPicturesError, write_maniskill
 from feat2go.data.windows import DemonstrationBatch, DemonstrationRows
 from feat2go.data.writer import EpisodeWriter
 
@@ -16,6 +17,8 @@ __all__ = [
     "EpisodeWriter",
     "FolderDataset",
     "ManiSkillDataset",
+    "NoPicturesError",
+    "ReadableEpisodes",
     "open_dataset",
     "write_maniskill",
 ]

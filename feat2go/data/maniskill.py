@@ -16,12 +16,17 @@ import numpy as np
 
 from feat2go.core import Episode
 from feat2go.core.files import atomic_write
-from feat2go.data.hdf5 import DatasetError, find_group, open_hdf5, read_array
+from feat2go.data.hdf5 import DAMAGE, DatasetError, find_group, open_hdf5, read_array
 from feat2go.data.trajectory import SENSOR_DATA, read_trajectory, write_trajectory
 
 # What ManiSkill simulates at unless told otherwise, in Hz.
 DEFAULT_FPS = 20.0
 MISSING = object()
+_FPS = "env_info.env_kwargs.sim_config.control_freq"
+
+
+class NoPicturesError(DatasetError):
+    """An episode was recorded without pictures."""
 
 
 class ManiSkillDataset(Sequence[Episode]):
@@ -35,13 +40,18 @@ class ManiSkillDataset(Sequence[Episode]):
     Args:
         path: the .h5 file.
         instruction: what all episodes are about; by default the words of the task's id, ``"push cube"``.
+        any_control: accept every control mode and leave the actions as they were recorded, for who only looks at them.
+
+        check_first: read the first episode now: what is wrong with it is mostly wrong with all.
 
     Raises:
-        DatasetError: here if the .json is unfit or there are no pictures, on access if an episode is unfit. The message
-            names file and field.
+        DatasetError: here if the .json or the first episode is unfit, on access if another episode is:
+            ``NoPicturesError`` if it was recorded without. The message names file and field.
     """
 
-    def __init__(self, path: str | Path, instruction: str = "") -> None:
+    def __init__(
+        self, path: str | Path, instruction: str = "", any_control: bool = False, check_first: bool = True
+    ) -> None:
         self.path = Path(path)
         self._json_path = self.path.with_suffix(".json")
         description = _load_json(self._json_path)
@@ -50,11 +60,21 @@ class ManiSkillDataset(Sequence[Episode]):
         if not isinstance(self._entries, list):
             raise DatasetError(f"{self._json_path}: field 'episodes' is not a list")
         self._control_mode = _lookup(description, "env_info.env_kwargs.control_mode")
-        fps = _lookup(description, "env_info.env_kwargs.sim_config.control_freq")
+        fps = _lookup(description, _FPS)
+        if fps is not MISSING and not _is_positive(fps):
+            raise DatasetError(f"{self._json_path}: field '{_FPS}' is {fps!r}, not a positive number")
         self._fps = DEFAULT_FPS if fps is MISSING else float(fps)
         self._instruction = instruction or _words_of(self.env_id)
-        if self._entries:
+        self._any_control = any_control
+        # Camera -> (H, W, 3) of the first episode that was read, which all others must share.
+        self._frame_shapes: dict[str, tuple[int, ...]] = {}
+        if self._entries and check_first:
             self._read(0)
+
+    @classmethod
+    def unchecked(cls, path: Path) -> ManiSkillDataset:
+        """Without a look at the first episode, which may be damaged."""
+        return cls(path, check_first=False)
 
     @classmethod
     def detect(cls, path: Path) -> bool:
@@ -72,14 +92,26 @@ class ManiSkillDataset(Sequence[Episode]):
         numbers = range(len(self))[index]
         return self._read(numbers) if isinstance(numbers, int) else [self._read(number) for number in numbers]
 
-    def _read(self, number: int) -> Episode:
+    def without_pictures(self, number: int) -> Episode:
+        """An episode with no frames at all, however it was recorded."""
+        return self._read(number, has_pictures=False)
+
+    def control_mode(self, number: int) -> str:
+        """ManiSkill's name of what the actions of an episode mean."""
+        entry = self._entries[number]
+        where = f"episodes[{number}]"
+        return str(self._required({"control_mode": self._control_mode} | entry, "control_mode", where))
+
+    def _read(self, number: int, has_pictures: bool = True) -> Episode:
         entry, where = self._entries[number], f"episodes[{number}]"
+        if not isinstance(entry, dict):
+            raise DatasetError(f"{self._json_path}: field '{where}' is {entry!r}, not an object")
         name = f"traj_{self._required(entry, 'episode_id', where)}"
         with open_hdf5(self.path) as file:
             if name not in file:
                 raise DatasetError(f"{self._json_path}: {where} is {name}, but {self.path} has no such group")
             group = find_group(file, name)
-            trajectory = read_trajectory(file, name, self._cameras(group))
+            trajectory = read_trajectory(file, name, self._cameras(group) if has_pictures else [])
             outcome = read_array(group, "success", bool, (None,)) if "success" in group else np.empty(0, bool)
         num_actions = len(trajectory.actions)
         if entry.get("elapsed_steps", num_actions) != num_actions:
@@ -87,11 +119,15 @@ class ManiSkillDataset(Sequence[Episode]):
                 f"{self._json_path}: {where}.elapsed_steps is {entry['elapsed_steps']}, "
                 f"but {self.path} has {num_actions} actions in /{name}/actions"
             )
-        mode = self._required({"control_mode": self._control_mode} | entry, "control_mode", where)
+        mode = self.control_mode(number)
+        self._require_same_pictures({camera: frames.shape[1:] for camera, frames in trajectory.frames.items()}, name)
+        actions = trajectory.actions
+        if not self._any_control:
+            actions = _turned(self._require_delta(actions, mode), mode).clip(-1, 1)
         return Episode(
             frames=trajectory.frames,
             instruction=self._instruction,
-            actions=_turned(self._require_delta(trajectory.actions, mode), mode).clip(-1, 1),
+            actions=actions,
             state=trajectory.state,
             success=self._success(entry, where, outcome, name),
             milestones=None,
@@ -102,14 +138,26 @@ class ManiSkillDataset(Sequence[Episode]):
         )
 
     def _cameras(self, group: h5py.Group) -> list[str]:
-        sensors = group.get(SENSOR_DATA)
-        cameras = [camera for camera, data in sensors.items() if "rgb" in data] if sensors is not None else []
+        try:
+            sensors = group.get(SENSOR_DATA)
+            cameras = [camera for camera, data in sensors.items() if "rgb" in data] if sensors is not None else []
+        except (*DAMAGE, AttributeError, TypeError) as error:
+            raise DatasetError(f"{self.path}: {group.name}/{SENSOR_DATA} is damaged ({error})") from None
         if not cameras:
-            raise DatasetError(
+            raise NoPicturesError(
                 f"{self.path}: {group.name}/{SENSOR_DATA} has no rgb, so it was recorded without pictures; "
                 f"{self._replay_hint()}"
             )
         return cameras
+
+    def _require_same_pictures(self, shapes: dict[str, tuple[int, ...]], name: str) -> None:
+        self._frame_shapes = expected = self._frame_shapes or shapes
+        if not shapes or shapes == expected:
+            return
+        camera = next(camera for camera in (*expected, *shapes) if shapes.get(camera) != expected.get(camera))
+        found = f"is {shapes[camera]}" if camera in shapes else "is missing"
+        others = f"have {expected[camera]}" if camera in expected else "have no such camera"
+        raise DatasetError(f"{self.path}: /{name}/{SENSOR_DATA}/{camera}/rgb {found}; the episodes before {others}")
 
     def _require_delta(self, actions: np.ndarray, mode: str) -> np.ndarray:
         if "delta" in mode:
@@ -224,6 +272,10 @@ def _lookup(values: Any, name: str) -> Any:
             return MISSING
         values = values[key]
     return values
+
+
+def _is_positive(value: Any) -> bool:
+    return isinstance(value, int | float) and 0 < value < float("inf")
 
 
 def _words_of(env_id: str) -> str:

@@ -76,6 +76,10 @@ def read_trajectory(file: h5py.File, name: str, cameras: Sequence[str]) -> Traje
     """
     group = find_group(file, name)
     actions = read_array(group, "actions", np.float32, (None, None))
+    if len(actions) == 0:
+        raise DatasetError(f"{file.filename}: /{name}/actions is empty: the episode has no steps")
+    if not np.isfinite(actions).all():
+        raise DatasetError(f"{file.filename}: /{name}/actions holds NaN or infinity")
     num_frames = len(actions) + 1
     frames = {camera: HDF5Frames(group, f"{SENSOR_DATA}/{camera}/rgb") for camera in cameras}
     for camera, images in frames.items():

@@ -19,18 +19,28 @@ def boundary_f1(predicted: Sequence[int], reference: Sequence[int], tolerance: i
     Raises:
         ValueError: for a negative tolerance.
     """
-    if tolerance < 0:
-        raise ValueError(f"tolerance must be at least 0 frames; got {tolerance}")
+    matched = num_matched(predicted, reference, tolerance)
     if not predicted and not reference:
         return 1.0
+    return 2 * matched / (len(predicted) + len(reference))
+
+
+def num_matched(predicted: Sequence[int], reference: Sequence[int], tolerance: int) -> int:
+    """The largest number of one-to-one pairs of boundaries within ``tolerance`` frames.
+
+    Raises:
+        ValueError: for a negative tolerance.
+    """
+    if tolerance < 0:
+        raise ValueError(f"tolerance must be at least 0 frames; got {tolerance}")
     # Along a line, pairing the earliest partners that reach each other matches as many as can be.
     left, right = sorted(predicted), sorted(reference)
-    num_matched = i = j = 0
+    matched = i = j = 0
     while i < len(left) and j < len(right):
         if abs(left[i] - right[j]) <= tolerance:
-            num_matched, i, j = num_matched + 1, i + 1, j + 1
+            matched, i, j = matched + 1, i + 1, j + 1
         elif left[i] < right[j]:
             i += 1
         else:
             j += 1
-    return 2 * num_matched / (len(left) + len(right))
+    return matched

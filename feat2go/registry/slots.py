@@ -36,6 +36,10 @@ CLUSTERING = Registry(
     "clustering",
     {
         "trend": Entry("feat2go.clustering.trend:Trend", "backward walk over the slope of similarity (the paper's)"),
+        "uvd": Entry("feat2go.clustering.uvd:UVD", "goals where the way to the next one stops getting shorter (UVD)"),
+        "pelt": Entry(
+            "feat2go.clustering.pelt:Pelt", "change points of the patch trajectory", "pip install 'feat2go[audit]'"
+        ),
         "uniform": Entry("feat2go.clustering.fixed:Uniform", "stages of equal length"),
         "single": Entry("feat2go.clustering.fixed:Single", "one stage, from the first frame to the last"),
     },

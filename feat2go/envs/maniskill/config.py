@@ -14,7 +14,7 @@ class SimulationConfig:
     Attributes:
         task: a ManiSkill task id.
         image_size: side of the square pictures in pixels.
-        control: ``"ee"`` or ``"joint"``.
+        control: ``"ee"``, ``"joint"``, or ManiSkill's own name of a control mode, to take actions as they are.
         view: where the camera stands and what it looks at, in metres in the world frame; None for the stock view.
         fov: vertical field of view in radians; None for the stock one.
         light_assets: low-poly robot, small ground, no reflection table.

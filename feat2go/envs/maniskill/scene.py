@@ -18,6 +18,9 @@ from feat2go.envs.maniskill.tasks import task_named
 # ManiSkill's name for it: scaled so that the best possible reward of an action is about 1.
 DENSE_REWARD = "normalized_dense"
 
+# Any other control is ManiSkill's own name of a control mode.
+_CONTROL_MODES = {"ee": "pd_ee_delta_pose", "joint": "pd_joint_delta_pos"}
+
 
 class Scene:
     """N rows of one ManiSkill environment: one on a CPU, any number on a GPU.
@@ -179,7 +182,7 @@ def _make(config: SimulationConfig, num_rows: int, device: str) -> Any:
         sensors.update(fov=config.fov, intrinsic=None)
     options: dict[str, Any] = {
         "num_envs": num_rows,
-        "control_mode": {"ee": "pd_ee_delta_pose", "joint": "pd_joint_delta_pos"}[config.control],
+        "control_mode": _CONTROL_MODES.get(config.control, config.control),
         "sensor_configs": sensors,
         "sim_backend": "physx_cpu" if device == "cpu" else device,
         "render_backend": _render_backend(device),
