@@ -1,0 +1,136 @@
+"""OpenVLA (Kim et al. 2024, arXiv 2406.09246): one action, token by token."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from feat2go.core.types import PolicyEvaluation, PolicyOutput
+from feat2go.policies.openvla.base import TokenPolicy
+from feat2go.policies.openvla.distribution import log_probs, pick, sample
+from feat2go.policies.openvla.prompts import append, complete_prompt, mask_of
+
+
+class OpenVLA(TokenPolicy):
+    """A public OpenVLA checkpoint as a policy.
+
+    Args:
+        checkpoint: folder or hub id, e.g. ``openvla/openvla-7b``; of any size that its config.json describes.
+        dtype: of the network; ``auto`` is what config.json says. The critic is float32 always.
+        critic_level: ``chunk`` or ``action``: the critic's value is (B,) or (B, C).
+        gradient_checkpointing: recompute activations in the backward pass.
+        center_crop: keep the middle 90 % of a picture's area, for checkpoints that were tuned on random crops.
+        prompt: ``openvla``, ``v01`` or a text with ``{instruction}``.
+        unnorm_key: data set that :meth:`unnormalize` uses if it is not told.
+        action_dim: A; by default that of the statistics.
+
+    Raises:
+        FileNotFoundError: if there is no such checkpoint or a file of it is missing.
+        ValueError: if its tensors don't fit its config, or for settings out of range.
+    """
+
+    def __init__(
+        self,
+        checkpoint: str,
+        dtype: str = "auto",
+        critic_level: str = "chunk",
+        gradient_checkpointing: bool = False,
+        center_crop: bool = False,
+        prompt: str = "openvla",
+        unnorm_key: str | None = None,
+        action_dim: int | None = None,
+    ) -> None:
+        settings = {
+            "dtype": str(dtype).removeprefix("torch."),
+            "critic_level": critic_level,
+            "gradient_checkpointing": gradient_checkpointing,
+            "center_crop": center_crop,
+            "prompt": prompt,
+            "unnorm_key": unnorm_key,
+            "action_dim": action_dim,
+        }
+        super().__init__(checkpoint, "openvla", settings)
+
+    @torch.no_grad()
+    def act(
+        self,
+        pixel_values: Tensor,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        temperature: float = 0.0,
+        action_tokens_only: bool = True,
+        generator: torch.Generator | None = None,
+    ) -> PolicyOutput:
+        """Sample an action token by token, over cached keys and values; the pictures are seen once.
+
+        Sampled tokens get their log-probs and value from a second pass over the whole sequence, the one that
+        :meth:`evaluate` does: cached steps round differently, so that the importance ratios of an update would not
+        start at 1. Greedy ones keep those of the cached steps, at temperature 1.
+
+        Args:
+            pixel_values: float (B, channels, H, W).
+            input_ids: int64 (B, T) prompts, padded on the right, with or without the trailing 29871.
+            attention_mask: (B, T).
+            temperature: 0 is greedy.
+            action_tokens_only: choose among the action tokens; otherwise in the whole vocabulary, as the original
+                evaluates.
+            generator: for sampling.
+        """
+        prompt, lengths = complete_prompt(input_ids, attention_mask)
+        _, patches = self.network.see(pixel_values, prompt, mask_of(lengths, prompt.shape[1]))
+        first_id = self.network.action_ids.start if action_tokens_only else 0
+        stop_id = self.network.action_ids.stop if action_tokens_only else None
+        index, logits, states = self._generate(
+            patches, prompt, lengths, slice(first_id, stop_id), temperature, generator
+        )
+        tokens = index + first_id
+        if temperature > 0:
+            states = self._states(patches, prompt, lengths, tokens)
+            logits = self.network.logits(states)[..., first_id:stop_id]
+        logprob = pick(log_probs(logits, temperature), index)
+        return PolicyOutput(self.decode(tokens), tokens, logprob, self._values(states))
+
+    def evaluate(self, tokens: Tensor, *, temperature: float = 1.0, **inputs: Tensor) -> PolicyEvaluation:
+        """Log-probs, entropy and critic value of tokens (B, A) among the action tokens, with gradients.
+
+        Raises:
+            ValueError: for tokens that are no action tokens.
+        """
+        prompt, lengths = complete_prompt(inputs["input_ids"], inputs["attention_mask"])
+        _, patches = self.network.see(inputs["pixel_values"], prompt, mask_of(lengths, prompt.shape[1]))
+        return self._judge(self._states(patches, prompt, lengths, tokens), tokens, temperature)
+
+    def _states(self, patches: Tensor, prompt: Tensor, lengths: Tensor, tokens: Tensor) -> Tensor:
+        """Hidden states (B, A, D) that predict the tokens, from one pass over prompts and tokens."""
+        ids = append(prompt, lengths, tokens)
+        hidden = self.network.read(patches, ids, mask_of(lengths + tokens.shape[1], ids.shape[1]))
+        return self._before_actions(hidden, lengths + patches.shape[1], tokens.shape[1])
+
+    def _generate(
+        self,
+        patches: Tensor,
+        prompt: Tensor,
+        lengths: Tensor,
+        columns: slice,
+        temperature: float,
+        generator: torch.Generator | None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Columns (B, A) that were chosen, their logits (B, A, V) and the states (B, A, D) behind them."""
+        from transformers import DynamicCache
+
+        cache = DynamicCache(config=self.network.language_model.config)
+        num_seen = patches.shape[1]
+        mask = mask_of(lengths, int(lengths.max()))
+        hidden = self.network.read(patches, prompt[:, : mask.shape[1]], mask, cache=cache)
+        state = self._before_actions(hidden, lengths + num_seen, 1)[:, 0]
+        mask = torch.cat([mask.new_ones(len(mask), num_seen), mask], dim=1)
+        states, logits, chosen = [state], [self.network.logits(state)[:, columns]], []
+        for step in range(self.action_dim):
+            chosen.append(sample(logits[-1], temperature, generator))
+            if step == self.action_dim - 1:
+                break
+            mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
+            token = chosen[-1] + (columns.start or 0)
+            states.append(self.network.read_next(token, lengths + num_seen + step, mask, cache))
+            logits.append(self.network.logits(states[-1])[:, columns])
+        return torch.stack(chosen, 1), torch.stack(logits, 1), torch.stack(states, 1)
