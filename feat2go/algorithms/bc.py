@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -13,7 +15,8 @@ from feat2go.core.types import PolicyBatch
 class BC:
     """Cross-entropy of demonstrated action tokens, over the action bins only.
 
-    This is OpenVLA's training loss (arXiv 2406.09246, section 3) without the stop token. The critic is left alone.
+    This is OpenVLA's training loss (arXiv 2406.09246, section 3) without the stop token. The critic is left alone. A
+    policy without log-probs brings a loss of its own, ``cloning_loss(tokens, mask, **inputs)``: flow matching, L1.
 
     Args:
         token_noise: standard deviation, in bins, of noise added to the demonstrated tokens. Neighbouring bins mean
@@ -32,9 +35,19 @@ class BC:
         """Mean negative log-prob over the tokens that count, and the entropy to log."""
         seen = batch.observation
         inputs = policy.preprocess(seen.images, seen.instruction, seen.state)
+        if hasattr(policy, "cloning_loss"):
+            return self._loss_of(policy, batch, inputs)
         now = policy.evaluate(self._blur(batch.tokens), temperature=1.0, **inputs)
         loss = -masked_mean(now.logprob, batch.mask)
         return loss, {"nll": loss.detach(), "entropy": masked_mean(now.entropy, batch.mask).detach()}
+
+    def _loss_of(self, policy: Any, batch: PolicyBatch, inputs: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        if self.token_noise:
+            raise ValueError(
+                f"token_noise is for action bins, which {type(policy).__name__} does not have; leave it at 0"
+            )
+        loss: Tensor = policy.cloning_loss(batch.tokens, batch.mask, **inputs)
+        return loss, {"cloning_loss": loss.detach()}
 
     def _blur(self, tokens: Tensor) -> Tensor:
         if self.token_noise == 0:

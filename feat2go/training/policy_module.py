@@ -15,10 +15,11 @@ from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 
 from feat2go.core.intervals import wilson
+from feat2go.core.protocols import OnPolicyAlgorithm
 from feat2go.core.slots import Algorithm, Policy
 from feat2go.core.types import EvaluationRow, PolicyBatch
 from feat2go.data.windows import DemonstrationBatch
-from feat2go.policies.load import load_policy
+from feat2go.policies.load import load_policy, require_learned, same_frozen, without_frozen
 
 
 class PolicyModule(LightningModule):
@@ -32,6 +33,7 @@ class PolicyModule(LightningModule):
         initial_policy: folder of a saved policy to start from; its architecture must be ``policy``'s.
         max_ratio_error: how far from 1 the importance ratios right after a rollout may be, on average, before the run
             says so.
+        critic_lr: learning rate of the policy's critic head; that of the optimiser by default.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class PolicyModule(LightningModule):
         lr_scheduler: LRSchedulerCallable | None = None,
         initial_policy: str | None = None,
         max_ratio_error: float = 0.05,
+        critic_lr: float | None = None,
     ) -> None:
         super().__init__()
         self.algorithm = algorithm
@@ -52,6 +55,7 @@ class PolicyModule(LightningModule):
         self._make_scheduler = lr_scheduler
         self._initial_policy = initial_policy
         self._max_ratio_error = max_ratio_error
+        self._critic_lr = critic_lr
         self._first_ratio: dict[str, Tensor] = {}
         self._update_start = 0.0
         self._num_samples = 0
@@ -61,25 +65,47 @@ class PolicyModule(LightningModule):
         if self.policy is not None:
             return
         self.policy = self._make_policy()
+        self._require_logprob()
+        # A base that stays as it is comes from where the config says: it is in no checkpoint.
+        self.strict_loading = not getattr(self.policy, "restores_frozen", False)
         if self._initial_policy is not None:
             self._start_from(Path(self._initial_policy))
         if getattr(self.algorithm, "needs_reference", False):
             self.reference = copy.deepcopy(self.policy).requires_grad_(False).eval()
 
+    def _require_logprob(self) -> None:
+        if isinstance(self.algorithm, OnPolicyAlgorithm) and not getattr(self.policy, "has_logprob", True):
+            raise ValueError(
+                f"{type(self.policy).__name__} gives no log-probs of its actions, which "
+                f"{type(self.algorithm).__name__} needs: train it with `algorithm: bc`, or choose a policy with action "
+                "tokens"
+            )
+
     def _start_from(self, folder: Path) -> None:
         start = load_policy(folder)
         if type(start) is not type(self.policy):
             raise ValueError(f"initial_policy {folder} is a {type(start).__name__}, not a {type(self.policy).__name__}")
+        self.strict_loading |= not same_frozen(self.policy, start)
         try:
             self.policy.load_state_dict(start.state_dict())
         except RuntimeError as error:
             raise ValueError(f"initial_policy {folder} does not fit the policy of this config: {error}") from error
 
     def configure_optimizers(self) -> Any:
-        optimizer = self._make_optimizer(p for p in self.policy.parameters() if p.requires_grad)
+        optimizer = self._make_optimizer(self._parameter_groups())
         if self._make_scheduler is None:
             return optimizer
         return {"optimizer": optimizer, "lr_scheduler": self._make_scheduler(optimizer)}
+
+    def _parameter_groups(self) -> list[Any]:
+        learning = [(name, p) for name, p in self.policy.named_parameters() if p.requires_grad]
+        if self._critic_lr is None:
+            return [p for _, p in learning]
+        critic = [p for name, p in learning if name.startswith("critic.")]
+        if not critic:
+            raise ValueError(f"critic_lr is set, but {type(self.policy).__name__} has no critic that learns")
+        others = [p for name, p in learning if not name.startswith("critic.")]
+        return [{"params": others}, {"params": critic, "lr": self._critic_lr}]
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         return batch.to(device) if isinstance(batch, (PolicyBatch, DemonstrationBatch)) else batch
@@ -113,8 +139,8 @@ class PolicyModule(LightningModule):
 
     def validation_step(self, batch: Any, batch_index: int) -> None:
         if isinstance(batch, DemonstrationBatch):
-            loss, _ = self._loss(self._rows(batch))
-            self.log("val/nll", loss, batch_size=len(batch), sync_dist=True)
+            _, metrics = self._loss(self._rows(batch))
+            self.log_dict({f"val/{k}": v for k, v in metrics.items()}, batch_size=len(batch), sync_dist=True)
             return
         self._log_outcome("val", self._data().evaluate(self.policy, batch, "development"))
 
@@ -127,8 +153,15 @@ class PolicyModule(LightningModule):
         return rows
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """So that the checkpoint alone says how to rebuild the policy."""
+        """So that the checkpoint says how to rebuild the policy, and holds what that does not bring back."""
         checkpoint["policy_config"] = self.policy.config
+        if not self.strict_loading:
+            checkpoint["state_dict"] = without_frozen(self.policy, checkpoint["state_dict"], "policy.")
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Without strict loading, a part that is missing would go unnoticed."""
+        if not self.strict_loading and "state_dict" in checkpoint:
+            require_learned(self.policy, checkpoint["state_dict"], "policy.")
 
     def on_fit_end(self) -> None:
         """Leave the policy as a folder that ``feat2go evaluate`` and ``initial_policy`` take."""
