@@ -32,8 +32,10 @@ def load_policy(path: str | Path) -> Any:
         raise FileNotFoundError(
             f"{folder} holds no policy: config.json is missing. `feat2go fit` writes RUN_DIR/policy when it ends."
         )
-    model_type = json.loads(config.read_text()).get("model_type", "")
-    return POLICIES.get(model_type).from_pretrained(folder)
+    content = json.loads(config.read_text())
+    # A policy that keeps the config.json of another library says who it is in a part of its own.
+    name = content.get("feat2go", {}).get("policy") or content.get("model_type", "")
+    return POLICIES.get(name).from_pretrained(folder)
 
 
 def _from_checkpoint(path: Path) -> Any:
