@@ -68,9 +68,69 @@ def clipped_surrogate(
     return -masked_mean(objective, mask)
 
 
-def value_loss(value: Tensor, target: Tensor, huber_delta: float) -> Tensor:
-    """Mean Huber loss of critic values (B,) to returns (B,); half the squared error below ``huber_delta``."""
-    return functional.huber_loss(value, target, delta=huber_delta)
+def at_level(advantage: Tensor, level: str, action_dim: int) -> Tensor:
+    """An advantage for each log-prob of :func:`aggregate`.
+
+    Args:
+        advantage: (B,) of decisions, or (B, C) of single actions.
+        level: of the log-probs.
+        action_dim: A.
+
+    Returns:
+        Broadcastable to (B, C*A), (B, C) or (B, 1).
+
+    Raises:
+        ValueError: for advantages of single actions with one log-prob for the whole chunk.
+    """
+    if advantage.ndim == 1:
+        return advantage[:, None]
+    if level == "chunk":
+        raise ValueError(
+            "logprob_level 'chunk' needs one advantage per decision, but this policy's critic judges each action: "
+            "use 'token' or 'action', or a critic of whole decisions"
+        )
+    return advantage.repeat_interleave(action_dim, dim=1) if level == "token" else advantage
+
+
+def value_loss(
+    value: Tensor,
+    target: Tensor,
+    huber_delta: float,
+    mask: Tensor | None = None,
+    old_value: Tensor | None = None,
+    clip: float | None = None,
+) -> Tensor:
+    r"""Mean Huber loss of critic values to returns; half the squared error below ``huber_delta``.
+
+    With ``clip`` the larger of the loss of V and of that of :math:`V_{old} + \operatorname{clip}(V - V_{old},
+    -\epsilon, \epsilon)`, as in OpenAI's PPO2.
+
+    Args:
+        value: (B,) or (B, C), with gradients.
+        target: likewise.
+        huber_delta: where the loss turns linear.
+        mask: bool, likewise: values that count; None for all.
+        old_value: likewise, at the time of the rollout; required with ``clip``.
+        clip: :math:`\epsilon`, or None.
+
+    Returns:
+        Scalar, the mean over the mask.
+    """
+    loss = functional.huber_loss(value, target, delta=huber_delta, reduction="none")
+    if clip is not None and old_value is not None:
+        clipped = old_value + (value - old_value).clamp(-clip, clip)
+        loss = torch.maximum(loss, functional.huber_loss(clipped, target, delta=huber_delta, reduction="none"))
+    return loss.mean() if mask is None else masked_mean(loss, mask)
+
+
+def acted_mask(mask: Tensor, value: Tensor) -> Tensor:
+    """Which critic values count, in the shape of ``value``: those of decisions (B,), or actions (B, C), with any token.
+
+    Args:
+        mask: bool (B, C*A).
+        value: (B,) or (B, C).
+    """
+    return mask.reshape(*value.shape, -1).any(-1)
 
 
 def kl_to_reference(logprob: Tensor, reference_logprob: Tensor, mask: Tensor) -> Tensor:
@@ -89,6 +149,6 @@ def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
 
 
 def explained_variance(value: Tensor, target: Tensor) -> Tensor:
-    """1 - Var(target - value) / Var(target): 1 for a perfect critic, 0 for a constant one."""
+    """1 - Var(target - value) / Var(target): 1 for a perfect critic, 0 for a constant one. NaN of nothing."""
     variance = target.var(correction=0)
     return 1 - (target - value).var(correction=0) / variance.clamp(min=1e-12)

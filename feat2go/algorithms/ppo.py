@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import torch
+from typing import Any
+
 from torch import Tensor
 
-from feat2go.algorithms.losses import (
-    LEVELS,
-    aggregate,
-    clipped_surrogate,
-    explained_variance,
-    kl_to_reference,
-    masked_mean,
-    value_loss,
-)
+from feat2go.algorithms.clipped import ClippedObjective, require_discounts
+from feat2go.algorithms.losses import acted_mask, explained_variance, value_loss
+from feat2go.algorithms.rows import rollout_gae, training_rows
+from feat2go.core.distributed import global_mean_std
 from feat2go.core.protocols import Policy
-from feat2go.core.returns import gae
 from feat2go.core.types import PolicyBatch, Rollout
 
 
@@ -23,20 +18,27 @@ class PPO:
     """PPO with GAE over the policy's own critic, never the value model (method section 6).
 
     The loss is ``surrogate + value_coef * Huber(V, return) - entropy_coef * entropy + kl_coef * KL(pi, start)``.
+    Whether the critic judges decisions or single actions is the policy's choice: with values (B, C), advantages are
+    estimated over the actions one after the other.
 
     Args:
-        gamma: discount per decision.
-        lam: GAE's trace decay.
+        gamma: discount per decision; per action with a critic that judges actions.
+        lam: GAE's trace decay, likewise.
         clip_low: lower clip of the importance ratio.
         clip_high: upper clip; larger than the lower one to keep rare good actions alive.
         dual_clip: bound for negative advantages, or None.
-        logprob_level: ``token``, ``action`` or ``chunk``: what one importance ratio spans.
+        logprob_level: ``token``, ``action`` or ``chunk``: what one importance ratio spans. With a critic that judges
+            actions: ``token`` or ``action``.
         value_coef: weight of the critic's loss.
         huber_delta: where the critic's loss turns linear.
+        value_clip: how far the critic may move from its values in the rollout before its gradient ends, or None.
         entropy_coef: weight of the entropy bonus.
         kl_coef: weight of the KL to the policy that training started from; 0 keeps no copy of it.
         temperature: of the sampled distribution, in rollouts and in the loss alike.
-        normalise_advantage: to zero mean and unit deviation over the rollout.
+        normalise_advantage: to zero mean and unit deviation over the rollouts of all processes.
+        critic_warmup: iterations in which nothing but the policy's critic learns.
+        max_kl: once the KL between the policy that acted and the present one exceeds this, the rest of the rollout's
+            minibatches is left out; None for never.
     """
 
     def __init__(
@@ -53,105 +55,77 @@ class PPO:
         kl_coef: float = 0.0,
         temperature: float = 1.0,
         normalise_advantage: bool = True,
+        value_clip: float | None = None,
+        critic_warmup: int = 0,
+        max_kl: float | None = None,
     ) -> None:
-        if logprob_level not in LEVELS:
-            raise ValueError(f"unknown logprob_level '{logprob_level}'; known: {', '.join(LEVELS)}")
-        if not (0 <= gamma <= 1 and 0 <= lam <= 1):
-            raise ValueError(f"gamma and lam lie in [0, 1]; got {gamma} and {lam}")
-        if clip_low <= 0 or clip_high <= 0:
-            raise ValueError(f"clip_low and clip_high are above 0; got {clip_low} and {clip_high}")
-        if dual_clip is not None and dual_clip <= 1:
-            raise ValueError(f"dual_clip is above 1, or null; got {dual_clip}")
-        if temperature <= 0:
-            raise ValueError(f"PPO samples, so temperature is above 0; got {temperature}")
+        require_discounts(gamma, lam)
+        if value_clip is not None and value_clip <= 0:
+            raise ValueError(f"value_clip is above 0, or null; got {value_clip}")
+        if critic_warmup < 0:
+            raise ValueError(f"critic_warmup is a number of iterations, at least 0; got {critic_warmup}")
+        if max_kl is not None and max_kl <= 0:
+            raise ValueError(f"max_kl is above 0, or null; got {max_kl}")
         self.gamma = gamma
         self.lam = lam
-        self.clip_low = clip_low
-        self.clip_high = clip_high
-        self.dual_clip = dual_clip
-        self.logprob_level = logprob_level
         self.value_coef = value_coef
         self.huber_delta = huber_delta
-        self.entropy_coef = entropy_coef
-        self.kl_coef = kl_coef
-        self.temperature = temperature
+        self.value_clip = value_clip
         self.normalise_advantage = normalise_advantage
+        self.critic_warmup = critic_warmup
+        self.max_kl = max_kl
+        self.temperature = temperature
+        self._iteration = 0
+        self._objective = ClippedObjective(
+            clip_low, clip_high, dual_clip, logprob_level, entropy_coef, kl_coef, temperature
+        )
 
     @property
     def needs_reference(self) -> bool:
         """Whether the loss compares with the policy that training started from."""
-        return self.kl_coef > 0
+        return self._objective.kl_coef > 0
+
+    @property
+    def trains_critic_only(self) -> bool:
+        """Whether the critic is still warming up."""
+        return self._iteration < self.critic_warmup
+
+    def begin_iteration(self, iteration: int) -> None:
+        """The updates on rollout number ``iteration``, from 0, begin."""
+        self._iteration = iteration
 
     def prepare(self, rollout: Rollout) -> PolicyBatch:
-        """Advantages and returns, one row per decision in which an action was carried out."""
-        advantage = gae(
-            rollout.reward,
-            rollout.value,
-            rollout.terminated,
-            rollout.truncated,
-            rollout.bootstrap,
-            rollout.last_value,
-            self.gamma,
-            self.lam,
-        )
+        """Advantages and returns, one row per decision in which an action was carried out.
+
+        Every process must call it: the advantages are normalised over all of them.
+        """
+        advantage = rollout_gae(rollout, self.gamma, self.lam)
         target = advantage + rollout.value
-        acted = rollout.valid.any(-1)
         if self.normalise_advantage:
-            chosen = advantage[acted]
-            advantage = (advantage - chosen.mean()) / (chosen.std(correction=0) + 1e-5)
-        action_dim = rollout.tokens.shape[2] // rollout.valid.shape[2]
-        batch = PolicyBatch(
-            observation=rollout.observation,
-            tokens=rollout.tokens.flatten(0, 1),
-            mask=rollout.valid.repeat_interleave(action_dim, dim=2).flatten(0, 1),
-            logprob=rollout.logprob.flatten(0, 1),
-            value=rollout.value.flatten(),
-            advantage=advantage.flatten(),
-            target_return=target.flatten(),
-        )
-        return batch if bool(acted.all()) else batch.select(acted.flatten())
+            counts = rollout.valid if advantage.ndim == 3 else rollout.valid.any(-1)
+            mean, std = global_mean_std(advantage, counts)
+            advantage = (advantage - mean) / (std + 1e-5)
+        return training_rows(rollout, rollout.valid, advantage, target)
 
     def loss(
         self, policy: Policy, batch: PolicyBatch, reference: Policy | None = None
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss above, and what to log of it.
+        """The loss above, while the critic warms up only its part; and what to log.
 
         Args:
             policy: the one that learns.
             batch: B rows.
             reference: the policy that training started from; required if ``needs_reference``.
         """
-        seen = batch.observation
-        inputs = policy.preprocess(seen.images, seen.instruction, seen.state)
-        now = policy.evaluate(batch.tokens, temperature=self.temperature, **inputs)
-        logprob, mask = aggregate(now.logprob, batch.mask, self.logprob_level, policy.action_dim)
-        old_logprob, _ = aggregate(batch.logprob, batch.mask, self.logprob_level, policy.action_dim)
-
-        surrogate = clipped_surrogate(
-            logprob, old_logprob, batch.advantage[:, None], mask, self.clip_low, self.clip_high, self.dual_clip
-        )
-        critic = value_loss(now.value, batch.target_return, self.huber_delta)
-        entropy = masked_mean(now.entropy, batch.mask)
-        loss = surrogate + self.value_coef * critic - self.entropy_coef * entropy
-        metrics = {"surrogate": surrogate, "value_loss": critic, "entropy": entropy}
-        if self.needs_reference:
-            if reference is None:
-                raise ValueError("kl_coef > 0 needs the reference policy")
-            with torch.no_grad():
-                start = reference.evaluate(batch.tokens, temperature=self.temperature, **inputs)
-            kl = kl_to_reference(now.logprob, start.logprob, batch.mask)
-            loss = loss + self.kl_coef * kl
-            metrics["kl_to_start"] = kl
-        with torch.no_grad():
-            log_ratio = (logprob - old_logprob).masked_fill(~mask, 0.0)
-            ratio = log_ratio.exp()
-            is_clipped = (ratio < 1 - self.clip_low) | (ratio > 1 + self.clip_high)
-            metrics |= {
-                "ratio": masked_mean(ratio, mask),
-                # The mean of the ratio is 1 in expectation whatever the two distributions are; this is not.
-                "ratio_error": masked_mean((ratio - 1).abs(), mask),
-                "kl": masked_mean(ratio - 1 - log_ratio, mask),
-                "clip_fraction": masked_mean(is_clipped.float(), mask),
-                "explained_variance": explained_variance(now.value, batch.target_return),
-            }
+        actor, metrics, now = self._objective(policy, batch, reference)
+        counts = acted_mask(batch.mask, now.value)
+        old_value: Any = batch.value if self.value_clip is not None else None
+        critic = value_loss(now.value, batch.target_return, self.huber_delta, counts, old_value, self.value_clip)
+        loss = self.value_coef * critic
+        if not self.trains_critic_only:
+            loss = actor + loss
+        metrics |= {
+            "value_loss": critic,
+            "explained_variance": explained_variance(now.value[counts], batch.target_return[counts]),
+        }
         return loss, {name: metric.detach() for name, metric in metrics.items()}

@@ -50,6 +50,10 @@ ALGORITHMS = Registry(
     "algorithm",
     {
         "ppo": Entry("feat2go.algorithms.ppo:PPO", "proximal policy optimisation with the policy's own critic"),
+        "grpo": Entry("feat2go.algorithms.grpo:GRPO", "group-relative policy optimisation, without a critic"),
+        "reinforce": Entry("feat2go.algorithms.reinforce:Reinforce", "REINFORCE with a leave-one-out baseline"),
+        "rftf": Entry("feat2go.algorithms.rftf:RFTF", "outcome and rewards ahead, balanced (RFTF's)"),
+        "awr": Entry("feat2go.algorithms.awr:AWR", "advantage-weighted regression"),
         "bc": Entry("feat2go.algorithms.bc:BC", "behaviour cloning of demonstrated action tokens"),
     },
 )
