@@ -49,8 +49,8 @@ _CHAPTERS: tuple[tuple[str, str, Sequence[str], str], ...] = (
         "Stages against milestones",
         "stages",
         _STAGES,
-        "A boundary counts as found within 2 frames (at_5: 5). boundary_f1_NAME is what another way to cut into as many "
-        "stages reaches on the same episodes.",
+        "A boundary counts as found within 2 frames (at_5: 5). boundary_f1_NAME is what another way to cut into as "
+        "many stages reaches on the same episodes.",
     ),
     (
         "Consistency between episodes",

@@ -10,9 +10,16 @@ from feat2go.progress import read_labels
 from feat2go.progress.audit import Constant, Given, Reversed, Sample, Shuffled, StepsToGo, Structural, audit
 from feat2go.progress.audit.files import write_audit
 
-NAMED = (
-    "voc pair_accuracy boundary_precision boundary_recall boundary_f1 boundary_f1_uniform milestone_spread elapsed_spread"
-).split()
+NAMED = [
+    "voc",
+    "pair_accuracy",
+    "boundary_precision",
+    "boundary_recall",
+    "boundary_f1",
+    "boundary_f1_uniform",
+    "milestone_spread",
+    "elapsed_spread",
+]
 
 
 def sample(uid, lengths, task="task"):
