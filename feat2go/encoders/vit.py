@@ -12,8 +12,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from feat2go.core.hub import load_pretrained
 from feat2go.encoders.frozen import FrozenEncoder
-from feat2go.encoders.hub import decisive_settings, keep_layers, load_pretrained
+from feat2go.encoders.hub import decisive_settings, keep_layers
 from feat2go.encoders.preprocess import Preprocess, patch_grid
 
 

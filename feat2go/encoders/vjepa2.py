@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from feat2go.core import FeatureTrack
+from feat2go.core.hub import load_pretrained
 from feat2go.encoders.frozen import FrozenEncoder
-from feat2go.encoders.hub import decisive_settings, keep_layers, load_pretrained
+from feat2go.encoders.hub import decisive_settings, keep_layers
 from feat2go.encoders.preprocess import Preprocess, check_frames, patch_grid
 
 

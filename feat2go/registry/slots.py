@@ -76,6 +76,8 @@ VALUES = Registry(
     "value",
     {
         "small": Entry("feat2go.values.small:SmallValue", "frozen encoder, instruction embedding, transformer head"),
+        "qwen3_vl": Entry("feat2go.values.vlm:Qwen3VLValue", "Qwen3-VL as a judge (the paper's)", _HUB),
+        "hf_vlm": Entry("feat2go.values.vlm:VLMValue", "any image-text model of transformers as a judge", _HUB),
     },
 )
 

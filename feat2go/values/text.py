@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 import torch
@@ -10,6 +9,7 @@ from torch import Tensor, nn
 
 from feat2go.core import weights
 from feat2go.core.text import hashed_words
+from feat2go.values.hashing import weights_hash
 
 PACKAGED = "minilm"
 
@@ -47,7 +47,7 @@ class SentenceEncoder(nn.Module):
         self.tokenizer = AutoTokenizer.from_pretrained(source)
         self.model = AutoModel.from_pretrained(source, use_safetensors=True).eval().requires_grad_(False)
         self.dim = int(self.model.config.hidden_size)
-        self.fingerprint = _weights_hash(self.model)
+        self.fingerprint = weights_hash(self.model.state_dict())
         self._known: dict[str, Tensor] = {}
 
     @torch.no_grad()
@@ -63,11 +63,3 @@ class SentenceEncoder(nn.Module):
         hidden = self.model(**tokens).last_hidden_state.float()
         mask = tokens["attention_mask"][:, :, None]
         return nn.functional.normalize((hidden * mask).sum(dim=1) / mask.sum(dim=1), dim=1).cpu()
-
-
-def _weights_hash(model: nn.Module) -> str:
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy().data)
-    return digest.hexdigest()[:16]

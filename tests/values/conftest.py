@@ -1,7 +1,19 @@
+import runpy
+from pathlib import Path
+
 import pytest
 import torch
 
 from feat2go.core import FeatureTrack
+
+make_tiny_vlm = runpy.run_path(str(Path(__file__).with_name("make_tiny_vlm.py")))["make_tiny_vlm"]
+
+
+@pytest.fixture(scope="session")
+def tiny_vlm(tmp_path_factory):
+    """A function that makes a tiny checkpoint of an image-text model, once, and returns its folder."""
+    root = tmp_path_factory.mktemp("vlm")
+    return lambda family: root / family if (root / family).exists() else make_tiny_vlm(family, root / family)
 
 
 class PatchMeans(torch.nn.Module):
