@@ -52,8 +52,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     module = importlib.import_module(COMMANDS[words[0]][0])
     try:
         module.run(words)
-    except KeyboardInterrupt:
-        print("feat2go: interrupted; the same command goes on from here", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        print(f"feat2go: interrupted; {str(interrupt) or 'the same command goes on from here'}", file=sys.stderr)
         raise SystemExit(130) from None
     except (ValueError, LookupError, OSError) as error:
         # What a user can mend. Anything else is a defect of ours and keeps its traceback.

@@ -7,13 +7,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from lightning.fabric.plugins import CheckpointIO
 from lightning.pytorch import LightningDataModule, LightningModule
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
-from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
 from feat2go.cli.parsing import install_names, read_argv
-from feat2go.training.resuming import ConfiguredOptimizer, ContinuedCSVLogger
+from feat2go.training.checkpoints import AtomicCheckpointIO, read_checkpoint
+from feat2go.training.finite import StopAtNotFinite
+from feat2go.training.processes import naming_lost_processes, watch_parent
+from feat2go.training.resuming import ConfiguredOptimizer, ContinuedCSVLogger, RandomStates
+from feat2go.training.strategies import register_strategies
 
 
 class TrainingCLI(LightningCLI):
@@ -42,25 +47,41 @@ class TrainingCLI(LightningCLI):
         # `logger: false` stays as it is; only an unset one is filled in.
         if trainer.get("logger") is None:
             kwargs["logger"] = _loggers(run_dir, config["ckpt_path"]) if self.subcommand == "fit" else False
+        if not any(isinstance(plugin, CheckpointIO) for plugin in trainer.get("plugins") or []):
+            kwargs["plugins"] = [*(trainer.get("plugins") or []), AtomicCheckpointIO()]
         kwargs["callbacks"] = [*(trainer.get("callbacks") or []), *_default_callbacks(trainer, run_dir)]
         return super().instantiate_trainer(**kwargs)
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Say how to go on after Ctrl-C, or when another process of the job has ended."""
+        last = Path(self.trainer.default_root_dir) / "checkpoints" / "last.ckpt"
+        try:
+            with naming_lost_processes():
+                super()._run_subcommand(subcommand)
+        except SystemExit as exit:
+            # Lightning's own answer to Ctrl-C.
+            if not isinstance(exit.__context__, KeyboardInterrupt):
+                raise
+            how = f"go on from {last} with `--ckpt_path last`" if last.is_file() else "there is no checkpoint yet"
+            raise KeyboardInterrupt(how if subcommand == "fit" else "") from None
 
     def _parse_ckpt_path(self) -> None:
         """Leave the command line alone: Lightning would let the checkpoint's hyper-parameters override it."""
 
 
 def _loggers(run_dir: Path, ckpt_path: str | None) -> list[Logger]:
-    csv_logger = CSVLogger if ckpt_path is None else ContinuedCSVLogger
+    checkpoint = run_dir / "checkpoints" / "last.ckpt" if ckpt_path == "last" else Path(ckpt_path or "")
+    # Without a checkpoint, `last` begins anew: one command for the first start and for every one after.
+    resumes = ckpt_path is not None and (ckpt_path != "last" or checkpoint.is_file())
     return [
         TensorBoardLogger(run_dir, name="", version=""),
-        # Every row at once: a run that is killed has lost none of them.
-        csv_logger(run_dir, name="", version="", flush_logs_every_n_steps=1),
+        ContinuedCSVLogger(run_dir, read_checkpoint(checkpoint)["epoch"] if resumes else -1),
     ]
 
 
 def _default_callbacks(trainer: Any, run_dir: Path) -> list[Callback]:
     given = tuple(type(callback) for callback in trainer.get("callbacks") or [])
-    callbacks: list[Callback] = [ConfiguredOptimizer()]
+    callbacks: list[Callback] = [ConfiguredOptimizer(), RandomStates(), StopAtNotFinite()]
     if trainer.get("enable_progress_bar") is not False and not any(issubclass(c, RichProgressBar) for c in given):
         callbacks.append(RichProgressBar())
     if trainer.get("enable_checkpointing") is not False and not any(issubclass(c, ModelCheckpoint) for c in given):
@@ -81,6 +102,8 @@ def _default_callbacks(trainer: Any, run_dir: Path) -> list[Callback]:
 def run(words: Sequence[str]) -> None:
     """Parse, build and run one of Lightning's verbs."""
     install_names()
+    register_strategies()
+    watch_parent()
     # The first is about a way to call it that is not ours; the second is not true of a log that goes on.
     for needless in ("LightningCLI's args parameter is intended", "Experiment logs directory"):
         warnings.filterwarnings("ignore", message=needless)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.distributed as dist
 from torch import Tensor
@@ -42,3 +44,12 @@ def global_sum(values: Tensor) -> Tensor:
     total = values.detach().to(device, copy=True)
     dist.all_reduce(total)
     return total.to(values.device)
+
+
+def gather(item: Any) -> list[Any]:
+    """What each process has, in the order of their ranks. Each must call, and what it has must be picklable."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return [item]
+    items: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(items, item)
+    return items

@@ -60,16 +60,17 @@ class Collector:
 
     def state_dict(self) -> dict[str, Any]:
         """Tensors and plain numbers from which :meth:`load_state_dict` goes on to the bit."""
-        state = {"num_env_steps": self.num_env_steps, "num_seeds": self.num_seeds, "next_seeds": list(self._next_seeds)}
+        state: dict[str, Any] = {"num_env_steps": self.num_env_steps, "num_seeds": self.num_seeds}
         if self._running is not None:
+            state["next_seeds"] = list(self._next_seeds)
             state |= {"seeds": list(self._running.seeds), "actions": self._running.actions()}
         return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Bring back the running episodes too, by repeating their actions."""
         self.num_env_steps, self.num_seeds = state["num_env_steps"], state["num_seeds"]
-        self._next_seeds = list(state["next_seeds"])
         if "seeds" in state:
+            self._next_seeds = list(state["next_seeds"])
             self._observation = self.env.restore(state["seeds"], state["actions"])
             self._running = RunningEpisodes(state["seeds"], state["actions"])
 

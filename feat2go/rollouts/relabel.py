@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from feat2go.core.distributed import global_sum
 from feat2go.core.protocols import DenseRewardShaper, RewardShaper, ValuePredictor
 from feat2go.core.returns import episode_returns
 from feat2go.core.types import Observation, Rollout
@@ -72,7 +73,7 @@ def relabel(
 
 
 def outcome_metrics(rollout: Rollout, terminal_value: Tensor) -> dict[str, float]:
-    """What to log of a rollout; a mean over nothing is NaN."""
+    """What to log of the rollouts of all processes, each of which must call; a mean over nothing is NaN."""
     success = rollout.final_success
     returns = episode_returns(rollout.reward, rollout.episode, len(success))
     return {
@@ -82,7 +83,7 @@ def outcome_metrics(rollout: Rollout, terminal_value: Tensor) -> dict[str, float
         "reward_from_value": _mean(returns - success.float()),
         "terminal_value_success": _mean(terminal_value[success]),
         "terminal_value_failure": _mean(terminal_value[~success]),
-        "num_episodes": float(len(success)),
+        "num_episodes": float(global_sum(torch.tensor(len(success)))),
         "critic_value": _mean(rollout.value),
     }
 
@@ -96,4 +97,5 @@ def _predict(predictor: ValuePredictor | None, observation: Observation) -> Tens
 
 
 def _mean(values: Tensor) -> float:
-    return float(values.mean()) if len(values) else float("nan")
+    total, count = global_sum(torch.tensor([values.double().sum(), values.numel()], dtype=torch.float64)).tolist()
+    return total / count if count else float("nan")

@@ -14,12 +14,15 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 
+from feat2go.core.distributed import global_sum
 from feat2go.core.intervals import wilson
 from feat2go.core.protocols import OnPolicyAlgorithm
 from feat2go.core.slots import Algorithm, Policy
 from feat2go.core.types import EvaluationRow, PolicyBatch
 from feat2go.data.windows import DemonstrationBatch
 from feat2go.policies.load import load_policy, require_learned, same_frozen, without_frozen
+from feat2go.training.checkpoints import require_same_config
+from feat2go.training.strategies import full_state, shard
 
 
 class PolicyModule(LightningModule):
@@ -59,6 +62,7 @@ class PolicyModule(LightningModule):
         self._first_ratio: dict[str, Tensor] = {}
         self._update_start = 0.0
         self._num_samples = 0
+        self._is_stopped = False
 
     def configure_model(self) -> None:
         """Build the policy, and a copy of its start where the algorithm compares with it."""
@@ -72,6 +76,9 @@ class PolicyModule(LightningModule):
             self._start_from(Path(self._initial_policy))
         if getattr(self.algorithm, "needs_reference", False):
             self.reference = copy.deepcopy(self.policy).requires_grad_(False).eval()
+        if self.device_mesh is not None:
+            for network in filter(None, (self.policy, self.reference)):
+                shard(network, network.shard_units(), self.device_mesh)
 
     def _require_logprob(self) -> None:
         if isinstance(self.algorithm, OnPolicyAlgorithm) and not getattr(self.policy, "has_logprob", True):
@@ -110,13 +117,21 @@ class PolicyModule(LightningModule):
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         return batch.to(device) if isinstance(batch, (PolicyBatch, DemonstrationBatch)) else batch
 
+    def on_train_epoch_start(self) -> None:
+        self._is_stopped = False
+        if hasattr(self.algorithm, "begin_iteration"):
+            self.algorithm.begin_iteration(self.trainer.current_epoch)
+
     def training_step(self, batch: PolicyBatch | DemonstrationBatch, batch_index: int) -> Tensor:
         if batch_index == 0:
             self._update_start, self._num_samples = time.perf_counter(), 0
         rows = self._rows(batch)
+        if self._is_stopped:
+            return self._idle_step(rows)
         loss, metrics = self._loss(rows)
         if batch_index == 0:
             self._check_first_ratio(metrics)
+        self._check_kl(metrics)
         self._num_samples += len(rows)
         # Always logged, whatever the step: a metric that only some ranks log would block the others.
         self.log_dict(
@@ -124,15 +139,41 @@ class PolicyModule(LightningModule):
             on_step=False,
             on_epoch=True,
             batch_size=len(rows),
+            sync_dist=True,
         )
-        self.log_dict(self._first_ratio, on_step=False, on_epoch=True, batch_size=1)
-        return loss
+        self.log_dict(self._first_ratio, on_step=False, on_epoch=True, batch_size=1, sync_dist=True)
+        return loss * self._share(rows)
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """While the critic warms up, the rest of the policy has no gradients, so nothing moves it, decay included."""
+        if not getattr(self.algorithm, "trains_critic_only", False):
+            return
+        others = [p for name, p in self.policy.named_parameters() if not name.startswith("critic.")]
+        if len(others) == len(list(self.policy.parameters())):
+            raise ValueError(f"critic_warmup needs a policy with a `critic`; {type(self.policy).__name__} has none")
+        for parameter in others:
+            parameter.grad = None
+
+    def optimizer_step(
+        self,
+        epoch: int,
+        batch_idx: int,
+        optimizer: Any,
+        optimizer_closure: Callable[[], Any] | None = None,
+    ) -> None:
+        """Once the policy is too far from the one that acted, its updates are over until the next rollout."""
+        if self._is_stopped and optimizer_closure is not None:
+            optimizer_closure()
+            return
+        super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
 
     def on_train_epoch_end(self) -> None:
         rollout = getattr(self._data(), "rollout_metrics", {})
         seconds = time.perf_counter() - self._update_start
+        num_samples = float(global_sum(torch.tensor(self._num_samples)))
         self.log_dict(
-            {**{f"rollout/{k}": v for k, v in rollout.items()}, "train/samples_per_s": self._num_samples / seconds}
+            {**{f"rollout/{k}": v for k, v in rollout.items()}, "train/samples_per_s": num_samples / seconds},
+            sync_dist=True,
         )
         if "success" in rollout:
             self.log("success", rollout["success"], prog_bar=True, logger=False)
@@ -160,16 +201,39 @@ class PolicyModule(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Without strict loading, a part that is missing would go unnoticed."""
+        self.require_fit(checkpoint)
         if not self.strict_loading and "state_dict" in checkpoint:
             require_learned(self.policy, checkpoint["state_dict"], "policy.")
 
+    def require_fit(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse the checkpoint of another policy.
+
+        Raises:
+            ValueError: naming what differs.
+        """
+        require_same_config(checkpoint.get("policy_config"), self.policy.config)
+
     def on_fit_end(self) -> None:
         """Leave the policy as a folder that ``feat2go evaluate`` and ``initial_policy`` take."""
-        if self.trainer.is_global_zero and not self.trainer.fast_dev_run:  # type: ignore[attr-defined]
-            self.policy.save_pretrained(Path(self.trainer.default_root_dir) / "policy")
+        if self.trainer.fast_dev_run:  # type: ignore[attr-defined]
+            return
+        state = full_state(self.policy)
+        if not self.trainer.is_global_zero:
+            return
+        policy: Any = self.policy
+        if self.device_mesh is not None:
+            # A sharded one holds a part of each tensor only.
+            policy = self._make_policy()
+            policy.load_state_dict(state)
+        policy.save_pretrained(Path(self.trainer.default_root_dir) / "policy")
 
     def _data(self) -> Any:
         return self.trainer.datamodule  # type: ignore[attr-defined]
+
+    def _share(self, rows: PolicyBatch) -> Tensor:
+        """What this process's mean loss counts for, so that the mean over processes is that over all their rows."""
+        num_rows = rows.mask.any(-1).sum()
+        return num_rows * self.trainer.world_size / global_sum(num_rows).clamp(min=1)
 
     def _rows(self, batch: PolicyBatch | DemonstrationBatch) -> PolicyBatch:
         if isinstance(batch, PolicyBatch):
@@ -190,6 +254,20 @@ class PolicyModule(LightningModule):
         if self.reference is None:
             return self.algorithm.loss(self.policy, rows)
         return self.algorithm.loss(self.policy, rows, reference=self.reference)  # type: ignore[call-arg]
+
+    def _check_kl(self, metrics: dict[str, Tensor]) -> None:
+        """Stop the updates of this rollout after this one if the KL over all processes is above the bound."""
+        max_kl = getattr(self.algorithm, "max_kl", None)
+        if max_kl is None:
+            return
+        # The same mean everywhere, so that all processes decide alike.
+        self._is_stopped = bool(self.trainer.strategy.reduce(metrics["kl"], reduce_op="mean") > max_kl)
+        self.log("train/stopped", 0.0, on_step=False, on_epoch=True, batch_size=1)
+
+    def _idle_step(self, rows: PolicyBatch) -> Tensor:
+        """A loss of 0. Lightning and other processes count on a step, so one row goes through the policy."""
+        self.log("train/stopped", 1.0, on_step=False, on_epoch=True, batch_size=1)
+        return 0.0 * self._loss(rows.select(torch.arange(1)))[0]
 
     def _check_first_ratio(self, metrics: dict[str, Tensor]) -> None:
         """The policy that is trained first is the policy that acted, so its importance ratios are 1.

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import csv
+import random
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import CSVLogger
+
+from feat2go.core.distributed import gather
+from feat2go.core.files import atomic_write
 
 
 class ConfiguredOptimizer(Callback):
@@ -37,8 +43,65 @@ class ConfiguredOptimizer(Callback):
                 group.update(settings)
 
 
+class RandomStates(Callback):
+    """Dropout, and whatever else draws from a global generator, goes on in every process as if nothing had been.
+
+    Rollouts don't need it: their generators are named by run, process and epoch.
+    """
+
+    def __init__(self) -> None:
+        self._restored: list[dict[str, Any]] = []
+
+    def state_dict(self) -> dict[str, Any]:
+        """Of all processes, each of which must call."""
+        return {"processes": gather(_random_state())}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._restored = state_dict["processes"]
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Set them, unless the number of processes has changed."""
+        if len(self._restored) == trainer.world_size:
+            _set_random_state(self._restored[trainer.global_rank])
+        self._restored = []
+
+
+def _random_state() -> dict[str, Any]:
+    name, keys, *rest = np.random.get_state(legacy=True)
+    state: dict[str, Any] = {
+        "torch": torch.get_rng_state(),
+        "python": random.getstate(),
+        # As a tensor: a checkpoint holds nothing that could run code.
+        "numpy": (name, torch.from_numpy(np.asarray(keys).astype(np.int64)), *rest),
+    }
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state()
+    return state
+
+
+def _set_random_state(state: dict[str, Any]) -> None:
+    torch.set_rng_state(state["torch"])
+    version, numbers, gauss = state["python"]
+    random.setstate((version, tuple(numbers), gauss))
+    name, keys, *rest = state["numpy"]
+    np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))
+    if "cuda" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["cuda"])
+
+
 class ContinuedCSVLogger(CSVLogger):
-    """``metrics.csv`` that goes on where it stopped; Lightning's own logger deletes what it finds."""
+    """``metrics.csv`` that goes on where the checkpoint stopped; Lightning's own logger deletes what it finds.
+
+    Args:
+        save_dir: the run's folder.
+        last_epoch: that of the checkpoint, -1 for none. Rows of later ones, and a row that is cut off, were left by a
+            process that was killed; they will be written again.
+    """
+
+    def __init__(self, save_dir: Path, last_epoch: int) -> None:
+        # Every row at once: a run that is killed has lost none of them.
+        super().__init__(save_dir, name="", version="", flush_logs_every_n_steps=1)
+        self._last_epoch = last_epoch
 
     @property
     @rank_zero_experiment
@@ -47,10 +110,25 @@ class ContinuedCSVLogger(CSVLogger):
         written = Path(self.log_dir) / "metrics.csv"
         if self._experiment is not None or not written.is_file():
             return CSVLogger.experiment.fget(self)  # type: ignore[attr-defined]
+        names, rows = _rows_until(written, self._last_epoch)
+        if not rows:
+            return CSVLogger.experiment.fget(self)  # type: ignore[attr-defined]
         aside = written.with_suffix(".csv.earlier")
         written.replace(aside)
         writer = CSVLogger.experiment.fget(self)  # type: ignore[attr-defined]
-        aside.replace(written)
-        with written.open(newline="") as rows:
-            writer.metrics_keys = list(csv.DictReader(rows).fieldnames or [])
+        with atomic_write(written) as partial, partial.open("w", newline="") as file:
+            table = csv.DictWriter(file, names)
+            table.writeheader()
+            table.writerows(rows)
+        aside.unlink()
+        writer.metrics_keys = names
         return writer
+
+
+def _rows_until(path: Path, last_epoch: int) -> tuple[list[str], list[dict[str, str]]]:
+    with path.open(newline="") as file:
+        table = csv.DictReader(file)
+        # Of a row that is cut off, the last columns are None.
+        whole = [row for row in table if None not in row.values() and row.get("epoch", "").isdecimal()]
+        rows = [row for row in whole if int(row["epoch"]) <= last_epoch]
+        return list(table.fieldnames or []), rows

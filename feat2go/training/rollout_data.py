@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import torch
 from lightning.pytorch import LightningDataModule
 
+from feat2go.core.distributed import gather, global_sum
 from feat2go.core.protocols import OnPolicyAlgorithm, ValuePredictor
 from feat2go.core.seeding import episode_seed, generator, rollout_seeds
 from feat2go.core.slots import RewardShaper, VectorEnv
@@ -17,8 +20,13 @@ from feat2go.rollouts.collector import Collector
 from feat2go.rollouts.evaluation import evaluate
 from feat2go.rollouts.group_collector import GroupCollector
 from feat2go.rollouts.loader import RolloutLoader
+from feat2go.rollouts.padding import padded
 from feat2go.rollouts.relabel import outcome_metrics, relabel, terminal_values
+from feat2go.training.finite import not_finite, stop_if_any
+from feat2go.training.strategies import unsharded
 from feat2go.values.frozen import FrozenValue
+
+log = logging.getLogger(__name__)
 
 
 class RolloutDataModule(LightningDataModule):
@@ -27,8 +35,12 @@ class RolloutDataModule(LightningDataModule):
     One epoch of the Trainer is one rollout: of ``num_steps`` decisions in every environment, whose episodes run on from
     one rollout to the next, or of ``num_episodes`` whole episodes.
 
+    With P processes, each has environments and episodes of its own, as many as the config says, and cuts what it
+    collects into as many minibatches: together they learn from P times as much, in updates of P times as many
+    decisions. Evaluation episodes are shared out among them.
+
     Args:
-        env: makes the environments; once for training, once more for validation.
+        env: makes the environments of one process; once for training, once more for validation.
         reward: what an episode's outcome is worth.
         value_model: folder of a frozen value model; required where ``reward`` needs it, else only logged.
         num_steps: decisions per environment and rollout.
@@ -36,7 +48,7 @@ class RolloutDataModule(LightningDataModule):
         group_size: how many of them begin in the same state; more than 1 for GRPO and REINFORCE.
         num_epochs: passes over a rollout.
         num_minibatches: optimiser steps per pass.
-        num_eval_episodes: episodes of one validation or test.
+        num_eval_episodes: episodes of one validation or test, of all processes together.
         eval_temperature: of the policy in validation and test; 0 is greedy.
         seed: of the rollouts; different runs differ in it.
     """
@@ -84,27 +96,19 @@ class RolloutDataModule(LightningDataModule):
         self._seed = seed
         self._predictor: ValuePredictor | None = None
         self._collector: Collector | GroupCollector | None = None
-        self._past = {"num_seeds": 0, "num_env_steps": 0}
+        self._restored: dict[str, Any] = {}
         self._eval_env: VectorEnv | None = None
+        self._shuffle = torch.Generator()
 
     def setup(self, stage: str) -> None:
         if self._value_model is not None and self._predictor is None:
             self._predictor = FrozenValue.load(self._value_model)
-        world_size = self._world()[1]
-        if self._num_eval_episodes % world_size:
-            raise ValueError(
-                f"num_eval_episodes ({self._num_eval_episodes}) must be a multiple of the number of processes "
-                f"({world_size}): otherwise some episodes would count twice"
-            )
 
     def train_dataloader(self) -> RolloutLoader:
-        rank, world_size = self._world()
         if self._collector is None:
-            seeds = rollout_seeds(self._seed, rank, world_size, self._past["num_seeds"])
-            self._collector = self._make_collector(seeds)
+            self._collector = self._make_collector(self._make_env())
             _require_fit(self.trainer.lightning_module.policy, self._collector.env)  # type: ignore[union-attr]
-        shuffle = generator(self._seed, rank, "shuffle")
-        return RolloutLoader(self._collect, self._num_epochs, self._num_minibatches, shuffle)
+        return RolloutLoader(self._collect, self._num_epochs, self._num_minibatches, self._shuffle)
 
     def val_dataloader(self) -> SeedLoader:
         return self._episodes("development")
@@ -119,23 +123,29 @@ class RolloutDataModule(LightningDataModule):
         """Run each seed once in the evaluation environments; one row per episode."""
         if self._eval_env is None:
             self._eval_env = self._make_env()
-        return evaluate(
-            self._eval_env,
-            policy,
-            list(seeds),
-            temperature=self._eval_temperature,
-            predictor=self._predictor,
-            setting=setting,
-        )
+        trainer: Any = self.trainer
+        noise = generator(self._seed, trainer.global_rank, setting, trainer.current_epoch)
+        with unsharded(policy):
+            return evaluate(
+                self._eval_env,
+                policy,
+                list(seeds),
+                temperature=self._eval_temperature,
+                predictor=self._predictor,
+                setting=setting,
+                generator=noise,
+            )
 
-    def state_dict(self) -> dict[str, int]:
-        """How far the rollouts have come: a resumed run goes on with new episodes."""
+    def state_dict(self) -> dict[str, Any]:
+        """Where every process is: its seeds, its counts and its running episodes. All processes must call."""
         if self._collector is None:
-            return dict(self._past)
-        return {name: past + getattr(self._collector, name) for name, past in self._past.items()}
+            return self._restored
+        env = self._collector.env
+        processes = gather(self._collector.state_dict())
+        return {"env_id": env.env_id, "num_envs": env.num_envs, "processes": processes}
 
-    def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        self._past = dict(state_dict)
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._restored = state_dict
 
     def on_exception(self, exception: BaseException) -> None:
         """Lightning does not tear down after an error; the environments' processes would stay."""
@@ -147,12 +157,38 @@ class RolloutDataModule(LightningDataModule):
                 env.close()
         self._collector = self._eval_env = None
 
-    def _make_collector(self, seeds: Iterator[int]) -> Collector | GroupCollector:
-        env = self._make_env()
+    def _make_collector(self, env: VectorEnv) -> Collector | GroupCollector:
+        """A new one, or the restored one."""
+        rank, world_size = self._world()
+        state = self._restored_state(env, rank, world_size)
+        seeds = rollout_seeds(self._seed, rank, world_size, state["num_seeds"] if state else 0)
+        collector: Collector | GroupCollector
         if self._num_episodes is not None:
-            return GroupCollector(env, self._num_episodes, self._group_size, seeds)
-        assert self._num_steps is not None
-        return Collector(env, self._num_steps, seeds)
+            collector = GroupCollector(env, self._num_episodes, self._group_size, seeds)
+        else:
+            assert self._num_steps is not None
+            collector = Collector(env, self._num_steps, seeds)
+        if state:
+            collector.load_state_dict(state)
+        return collector
+
+    def _restored_state(self, env: VectorEnv, rank: int, world_size: int) -> dict[str, Any]:
+        if not self._restored:
+            return {}
+        env_id, num_envs, processes = (self._restored[name] for name in ("env_id", "num_envs", "processes"))
+        if env.env_id != env_id:
+            raise ValueError(
+                f"the checkpoint of --ckpt_path is of another config: its environment is {env_id}, not {env.env_id}"
+            )
+        if (len(processes), num_envs) == (world_size, env.num_envs):
+            state: dict[str, Any] = processes[rank]
+            return state
+        log.warning(
+            "the checkpoint is of %d processes with %d environments each, this run of %d with %d: the episodes that "
+            "were under way are given up, and new ones start",
+            *(len(processes), num_envs, world_size, env.num_envs),
+        )
+        return _shared_out_anew(processes, rank, world_size)
 
     def _collect(self) -> PolicyBatch:
         trainer: Any = self.trainer
@@ -161,21 +197,30 @@ class RolloutDataModule(LightningDataModule):
         assert self._collector is not None
         start = time.perf_counter()
         steps_before = self._collector.num_env_steps
-        noise = generator(self._seed, trainer.global_rank, "rollout", trainer.current_epoch)
+        rank, epoch = trainer.global_rank, trainer.current_epoch
+        noise = generator(self._seed, rank, "rollout", epoch)
+        self._shuffle.manual_seed(generator(self._seed, rank, "shuffle", epoch).initial_seed())
         # Under the plugin's context, so that rollout and update compute in the same precision.
-        with acting(module), trainer.precision_plugin.forward_context():
+        with unsharded(module.policy), acting(module), trainer.precision_plugin.forward_context():
             rollout = self._collector.collect(module.policy, algorithm.temperature, noise, module.device)
         collected = time.perf_counter()
         values = terminal_values(rollout, self._predictor)
         rollout = relabel(rollout, self._reward, values, self._predictor)
+        relabelled = time.perf_counter()
+        stop_if_any(trainer, not_finite(rollout), rollout, "the rollout")
         num_steps = self._collector.num_env_steps
+        num_all, num_new = global_sum(torch.tensor([num_steps, num_steps - steps_before])).tolist()
         self.rollout_metrics = {
             **outcome_metrics(rollout, values),
-            "env_steps": float(self._past["num_env_steps"] + num_steps),
-            "env_steps_per_s": (num_steps - steps_before) / (collected - start),
-            "reward_share_of_time": (time.perf_counter() - collected) / (time.perf_counter() - start),
+            "env_steps": float(num_all),
+            "env_steps_per_s": num_new / (collected - start),
+            "reward_share_of_time": (relabelled - collected) / (relabelled - start),
         }
-        return algorithm.prepare(rollout)
+        batch = algorithm.prepare(rollout)
+        if int(global_sum(torch.tensor(len(batch)))) < self._num_minibatches:
+            # Too few even together: the loader says so, in every process.
+            return batch
+        return padded(batch, rollout, self._num_minibatches)
 
     def _episodes(self, split: str) -> SeedLoader:
         rank, world_size = self._world()
@@ -183,6 +228,13 @@ class RolloutDataModule(LightningDataModule):
 
     def _world(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
+
+def _shared_out_anew(processes: list[dict[str, Any]], rank: int, world_size: int) -> dict[str, Any]:
+    """The state of one of another number of processes: all steps count, and no episode is played again."""
+    num_seeds = max(state["num_seeds"] for state in processes) * len(processes)
+    num_env_steps = sum(state["num_env_steps"] for state in processes)
+    return {"num_env_steps": num_env_steps if rank == 0 else 0, "num_seeds": -(-num_seeds // world_size)}
 
 
 class SeedLoader:

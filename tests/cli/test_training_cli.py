@@ -79,7 +79,8 @@ def test_checkpoints_are_those_of_whole_epochs_and_hold_no_pickles(finished):
         checkpoint = torch.load(path, weights_only=True)
         assert checkpoint["global_step"] == 2 * UPDATES_PER_EPOCH
         assert checkpoint["policy_config"]["model_type"] == "tiny_vla"
-        assert checkpoint["RolloutDataModule"] == {"num_seeds": 8, "num_env_steps": 2 * STEPS_PER_EPOCH}
+        (process,) = checkpoint["RolloutDataModule"]["processes"]
+        assert (process["num_seeds"], process["num_env_steps"]) == (8, 2 * STEPS_PER_EPOCH)
     assert len(list((finished / "checkpoints").glob("*.ckpt"))) == 2  # the latest epoch's, and last.ckpt
 
 
@@ -102,9 +103,10 @@ def test_resuming_goes_on_with_epochs_steps_and_log(config, run_dir):
     assert [float(row["rollout/env_steps"]) for row in epochs] == [STEPS_PER_EPOCH * n for n in (1, 2, 3)]
     assert [int(row["step"]) for row in epochs] == [UPDATES_PER_EPOCH * n - 1 for n in (1, 2, 3)]
     assert yaml.safe_load((run_dir / "config.yaml").read_text())["trainer"]["max_epochs"] == 3
-    # New episodes: two running and two to come in each environment, and one more for each of the two that ended.
+    # The same episodes go on: none was drawn but the one more for each of the two that ended.
     checkpoint = torch.load(run_dir / "checkpoints" / "last.ckpt", weights_only=True)
-    assert checkpoint["RolloutDataModule"] == {"num_seeds": 8 + 6, "num_env_steps": 3 * STEPS_PER_EPOCH}
+    (process,) = checkpoint["RolloutDataModule"]["processes"]
+    assert (process["num_seeds"], process["num_env_steps"]) == (8 + 2, 3 * STEPS_PER_EPOCH)
     # It went on from there: two Adam steps of 3e-4 don't move a weight further than this.
     for before, after in zip(policy.state_dict().values(), load_policy(run_dir).state_dict().values(), strict=True):
         assert (before - after).abs().max() < 1e-2
