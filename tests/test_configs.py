@@ -27,9 +27,19 @@ def accepts(words, monkeypatch):
     """Run a command up to where its work would begin."""
     instantiate = ArgumentParser.instantiate
 
+    depth = 0
+
     def stop_after(self, config):
-        instantiate(self, config)
-        raise AcceptedError
+        """After the outermost: what a class is made from may be parsers of their own."""
+        nonlocal depth
+        depth += 1
+        try:
+            made = instantiate(self, config)
+        finally:
+            depth -= 1
+        if depth == 0:
+            raise AcceptedError
+        return made
 
     def stop(self, subcommand):
         raise AcceptedError

@@ -114,9 +114,19 @@ class AcceptedError(Exception):
 def test_the_commands_of_other_pages_are_accepted(path, monkeypatch):
     instantiate = ArgumentParser.instantiate
 
+    depth = 0
+
     def stop_after(self, config):
-        instantiate(self, config)
-        raise AcceptedError
+        """After the outermost: what a class is made from may be parsers of their own."""
+        nonlocal depth
+        depth += 1
+        try:
+            made = instantiate(self, config)
+        finally:
+            depth -= 1
+        if depth == 0:
+            raise AcceptedError
+        return made
 
     def stop(self, subcommand):
         raise AcceptedError

@@ -21,4 +21,4 @@ def run(words: Sequence[str]) -> None:
         for name in registry.names(pattern):
             entry = registry.entry(name)
             needs = f"  [needs {entry.needs}]" if entry.needs else ""
-            print(f"  {name:16}{entry.summary}{needs}")
+            print(f"  {name:17} {entry.summary}{needs}")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         RewardShaper,
         VectorEnv,
     )
+    from feat2go.core.suites import Suite
 else:
 
     def _structural(name: str, *members: str) -> type:
@@ -32,6 +33,7 @@ else:
     RewardShaper = _structural("RewardShaper", "needs_value", "replaces_bootstrap", "__call__")
     Policy = _structural("Policy", "preprocess", "act", "evaluate", "encode", "decode", "shard_units")
     Algorithm = _structural("Algorithm", "loss")
+    Suite = _structural("Suite", "name", "env", "settings")
     VectorEnv = _structural("VectorEnv", "reset", "step", "expert_actions", "close")
 
-__all__ = ["Algorithm", "Clustering", "Encoder", "Policy", "RewardShaper", "VectorEnv"]
+__all__ = ["Algorithm", "Clustering", "Encoder", "Policy", "RewardShaper", "Suite", "VectorEnv"]

@@ -10,6 +10,7 @@ from feat2go.registry.slots import (
     POLICIES,
     REWARDS,
     SLOTS,
+    SUITES,
     VALUES,
 )
 
@@ -22,6 +23,7 @@ __all__ = [
     "POLICIES",
     "REWARDS",
     "SLOTS",
+    "SUITES",
     "VALUES",
     "Entry",
     "Registry",

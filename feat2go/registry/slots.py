@@ -101,6 +101,18 @@ ENVS = Registry(
     },
 )
 
+SUITES = Registry(
+    "suites",
+    "suite",
+    {
+        "put_on_id": Entry("feat2go.envs.put_on.suites:PutOnID", "put_on in distribution"),
+        "put_on_ood": Entry("feat2go.envs.put_on.suites:PutOnOOD", "put_on in distribution and 15 settings out of it"),
+        "put_on_ood_rlinf": Entry(
+            "feat2go.envs.put_on.suites:PutOnOODRLinf", "the same, with RLinf's easier reading of the textures"
+        ),
+    },
+)
+
 FORMATS = Registry(
     "formats",
     "format",
@@ -111,5 +123,6 @@ FORMATS = Registry(
 )
 
 SLOTS = {
-    registry.slot: registry for registry in (ENCODERS, CLUSTERING, ALGORITHMS, POLICIES, VALUES, REWARDS, ENVS, FORMATS)
+    registry.slot: registry
+    for registry in (ENCODERS, CLUSTERING, ALGORITHMS, POLICIES, VALUES, REWARDS, ENVS, SUITES, FORMATS)
 }
