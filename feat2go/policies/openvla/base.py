@@ -5,16 +5,18 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from feat2go.core.action_bins import from_bins, to_bins
+from feat2go.core.lora import is_adapted, merge_lora, save_adapter
 from feat2go.core.recompute import recompute_activations
 from feat2go.core.types import PolicyEvaluation
 from feat2go.policies.openvla import checkpoint as files
+from feat2go.policies.openvla.adapters import ADAPTER_FOLDER, adapt, base_name
 from feat2go.policies.openvla.configuration import CONFIG_FILE, OpenVLAConfig
 from feat2go.policies.openvla.critic import LEVELS, CriticHead
 from feat2go.policies.openvla.distribution import entropy, log_probs, pick
@@ -36,16 +38,16 @@ class TokenPolicy(nn.Module):
 
     Args:
         checkpoint: folder or hub id.
-        name: the registered one.
         settings: the constructor's other arguments, which ``config`` and ``config.json`` record.
         is_causal, film: of the network.
         epsilon: of un-normalisation.
     """
 
+    registered_name: ClassVar[str]
+
     def __init__(
         self,
         checkpoint: str,
-        name: str,
         settings: dict[str, Any],
         is_causal: bool = True,
         film: bool = False,
@@ -54,7 +56,7 @@ class TokenPolicy(nn.Module):
         super().__init__()
         if settings["critic_level"] not in LEVELS:
             raise ValueError(f"unknown critic_level '{settings['critic_level']}'; known: {', '.join(LEVELS)}")
-        self.config = {"model_type": name, "checkpoint": str(checkpoint), **settings}
+        self.config = {"model_type": self.registered_name, "checkpoint": str(checkpoint), **settings}
         self.folder = files.resolve_folder(str(checkpoint))
         self.architecture = OpenVLAConfig.from_folder(self.folder)
         self.processor = ImageProcessor.from_folder(self.folder, self.architecture)
@@ -69,7 +71,11 @@ class TokenPolicy(nn.Module):
         self.action_dim: int = settings["action_dim"] or self._statistics_action_dim()
         self.critic_level: str = settings["critic_level"]
         dtype = choose_dtype(settings["dtype"], self.architecture)
-        self.network, self._unused = load_network(self.folder, self.architecture, dtype, is_causal, film)
+        # A folder of adapters alone says what they belong to.
+        self.base: str = self.architecture.raw.get(OURS, {}).get("base", str(checkpoint))
+        base_folder = files.resolve_folder(self.base)
+        self.network, self._unused = load_network(base_folder, self.architecture, dtype, is_causal, film)
+        adapt(self.network, self.folder, settings)
         if settings["gradient_checkpointing"]:
             recompute_activations(self.network.blocks)
         self.critic = self._make_critic()
@@ -84,16 +90,52 @@ class TokenPolicy(nn.Module):
 
         Raises:
             FileNotFoundError: if there is no such checkpoint or a file of it is missing.
-            ValueError: if its tensors don't fit its config.
+            ValueError: if its tensors don't fit its config, or another policy was saved there.
         """
         folder = files.resolve_folder(str(path_or_hub_id))
         saved = dict(OpenVLAConfig.from_folder(folder).raw.get(OURS, {}))
-        saved.pop("policy", None)
+        saved.pop("base", None)
+        name = saved.pop("policy", cls.registered_name)
+        if name != cls.registered_name:
+            raise ValueError(f"{folder} holds a saved {name} policy, not {cls.registered_name}")
         return cls(checkpoint=str(path_or_hub_id), **{**saved, **settings})
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write a checkpoint in the public layout, with the critic in a file of its own."""
+        """Write a checkpoint in the public layout, with the critic in a file of its own.
+
+        Of a network with adapters, these alone are written, in peft's layout, beside the name of their base;
+        :meth:`merge` first writes the whole.
+        """
         folder = Path(folder)
+        base: dict[str, str] = {}
+        if is_adapted(self.network):
+            base = {"base": base_name(self.base)}
+            save_adapter(self.network, folder / ADAPTER_FOLDER, base["base"])
+        else:
+            self._write_network(folder)
+        files.write_tensors(folder / CRITIC_FILE, self.critic.state_dict())
+        files.copy_companions(self.folder, folder)
+        settings = {key: value for key, value in self.config.items() if key not in ("model_type", "checkpoint")}
+        ours = {"policy": self.config["model_type"], **base, **settings}
+        dtype = str(self.network.dtype).removeprefix("torch.")
+        files.write_json(folder / CONFIG_FILE, {**self.architecture.raw, "torch_dtype": dtype, OURS: ours})
+
+    def merge(self) -> None:
+        """Add the adapters to the network's weights, which learn from here on.
+
+        Raises:
+            ValueError: if there are none, or for a network in 4 bits.
+        """
+        merge_lora(self.network)
+        self.network.requires_grad_(True)
+        self.config["lora_rank"] = 0
+
+    @property
+    def restores_frozen(self) -> bool:
+        """Whether a checkpoint of a training can do without what is frozen: ``config`` brings it back."""
+        return bool(self.config["lora_rank"] or self.config["load_in_4bit"])
+
+    def _write_network(self, folder: Path) -> None:
         tensors = {**self.network.state_dict(), **self._unused}
         if self.network.language_model.config.tie_word_embeddings:
             del tensors[LM_HEAD]
@@ -101,20 +143,16 @@ class TokenPolicy(nn.Module):
         files.write_weights(folder, tensors)
         if self.network.film:
             files.write_tensors(folder / FILM_FILES[0], extras)
-        files.write_tensors(folder / CRITIC_FILE, self.critic.state_dict())
-        files.copy_companions(self.folder, folder)
-        settings = {key: value for key, value in self.config.items() if key not in ("model_type", "checkpoint")}
-        ours = {"policy": self.config["model_type"], **settings}
-        dtype = str(self.network.dtype).removeprefix("torch.")
-        files.write_json(folder / CONFIG_FILE, {**self.architecture.raw, "torch_dtype": dtype, OURS: ours})
 
-    def preprocess(self, images: Any, instructions: Sequence[str], state: Tensor | None = None) -> dict[str, Tensor]:
+    def preprocess(
+        self, images: Any, instructions: str | Sequence[str], state: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """Pictures and sentences to what :meth:`act` takes.
 
         Args:
             images: camera -> uint8 (B, H, W, 3), of which the first ``num_images`` are used; or the pictures of one
                 camera, uint8 (B, H, W, 3) or a sequence of PIL images or arrays of any sizes.
-            instructions: B sentences.
+            instructions: B sentences, or one for a single picture.
             state: float32 (B, S); used by a policy with proprioception.
 
         Returns:
@@ -123,6 +161,7 @@ class TokenPolicy(nn.Module):
         Raises:
             ValueError: for too few cameras, other pictures, or numbers of rows that differ.
         """
+        instructions = [instructions] if isinstance(instructions, str) else instructions
         cameras = by_camera(images)
         if len(cameras) < self.num_images:
             raise ValueError(f"the policy looks through {self.num_images} cameras; got {len(cameras)}")
@@ -223,7 +262,8 @@ class TokenPolicy(nn.Module):
         action_dim = self.statistics.action_dim(self.unnorm_key)
         if action_dim is None:
             raise ValueError(
-                f"{self.folder}: the statistics don't tell one number of action dimensions; give action_dim"
+                f"{self.folder}: the statistics don't tell one number of action dimensions; "
+                "give action_dim or unnorm_key"
             )
         return action_dim
 

@@ -152,6 +152,10 @@ def write_weights(folder: Path, tensors: Mapping[str, Tensor], max_shard_size: s
         write_tensors(folder / file, {name: tensors[name] for name in names})
     if split.is_sharded:
         write_json(folder / INDEX_FILE, {"metadata": split.metadata, "weight_map": split.tensor_to_filename})
+    written = {INDEX_FILE} if split.is_sharded else set()
+    for path in (folder / INDEX_FILE, *folder.glob("model*.safetensors")):
+        if path.name not in written | split.filename_to_tensors.keys():
+            path.unlink(missing_ok=True)
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:

@@ -17,7 +17,9 @@ def sample(logits: Tensor, temperature: float, generator: torch.Generator | None
     if temperature == 0:
         return logits.argmax(-1)
     probs = (logits / temperature).softmax(-1)
-    return torch.multinomial(probs.flatten(0, -2), 1, generator=generator).view(logits.shape[:-1])
+    # Where the generator is, which is the CPU also for a network on a GPU.
+    flat = probs.flatten(0, -2).to(probs.device if generator is None else generator.device)
+    return torch.multinomial(flat, 1, generator=generator).view(logits.shape[:-1]).to(logits.device)
 
 
 def log_probs(logits: Tensor, temperature: float) -> Tensor:

@@ -58,6 +58,8 @@ def load_network(
         check_shapes(folder, {name: tuple(tensor.shape) for name, tensor in tensors.items()}, expected)
     unused = drop_unused(network, tensors)
     assign(network, tensors)
+    if network.language_model.config.tie_word_embeddings:
+        network.language_model.lm_head.weight = network.language_model.model.embed_tokens.weight
     return network, unused
 
 

@@ -45,11 +45,18 @@ class OpenVLAOFT(TokenPolicy):
         prompt: ``openvla``, ``v01`` or a text with ``{instruction}``.
         unnorm_key: data set whose statistics are used if none is named.
         action_dim: A; by default that of the statistics.
+        lora_rank: of low-rank adapters on a frozen network; 0 trains the network itself.
+        lora_alpha: scale of the adapters, divided by the rank; the rank itself by default.
+        lora_targets: which linear layers are adapted: ``all-linear``, or parts of module names such as ``q_proj``.
+        lora_exclude: parts of module names that are not, such as ``lm_head`` or ``vision_backbone``.
+        load_in_4bit: keep the frozen network in 4 bits per weight; needs ``feat2go[4bit]``.
 
     Raises:
         FileNotFoundError: if there is no such checkpoint or a file of it is missing.
         ValueError: if its tensors don't fit its config, or for settings out of range.
     """
+
+    registered_name = "openvla_oft"
 
     def __init__(
         self,
@@ -67,6 +74,11 @@ class OpenVLAOFT(TokenPolicy):
         prompt: str = "openvla",
         unnorm_key: str | None = None,
         action_dim: int | None = None,
+        lora_rank: int = 0,
+        lora_alpha: float | None = None,
+        lora_targets: str | list[str] = "all-linear",
+        lora_exclude: list[str] | None = None,
+        load_in_4bit: bool = False,
     ) -> None:
         if head not in HEADS:
             raise ValueError(f"unknown head '{head}'; known: {', '.join(HEADS)}")
@@ -86,13 +98,27 @@ class OpenVLAOFT(TokenPolicy):
             "prompt": prompt,
             "unnorm_key": unnorm_key,
             "action_dim": action_dim,
+            "lora_rank": lora_rank,
+            "lora_alpha": lora_alpha,
+            "lora_targets": lora_targets,
+            "lora_exclude": lora_exclude,
+            "load_in_4bit": load_in_4bit,
         }
-        super().__init__(checkpoint, "openvla_oft", settings, is_causal=False, film=film, epsilon=_EPSILON)
-        width, dtype_ = self.network.language_model.config.hidden_size, self.network.dtype
+        super().__init__(checkpoint, settings, is_causal=False, film=film, epsilon=_EPSILON)
+        # What learns beside a frozen network is float32, as its adapters are.
+        width = self.network.language_model.config.hidden_size
+        dtype_ = torch.float32 if lora_rank else self.network.dtype
         self.action_head = load_l1_head(self.folder, self.action_dim, width, dtype_) if head == "l1" else None
         self.proprio_projector = load_proprio_projector(self.folder, width, dtype_) if proprio else None
 
-    def preprocess(self, images: Any, instructions: Sequence[str], state: Tensor | None = None) -> dict[str, Tensor]:
+    @property
+    def has_logprob(self) -> bool:
+        """Whether reinforcement learning can use it."""
+        return self.action_head is None
+
+    def preprocess(
+        self, images: Any, instructions: str | Sequence[str], state: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """As of any OpenVLA, and ``proprio`` float32 (B, S) in [-1, 1] for a policy with proprioception.
 
         Raises:

@@ -23,11 +23,18 @@ class OpenVLA(TokenPolicy):
         prompt: ``openvla``, ``v01`` or a text with ``{instruction}``.
         unnorm_key: data set that :meth:`unnormalize` uses if it is not told.
         action_dim: A; by default that of the statistics.
+        lora_rank: of low-rank adapters on a frozen network; 0 trains the network itself.
+        lora_alpha: scale of the adapters, divided by the rank; the rank itself by default.
+        lora_targets: which linear layers are adapted: ``all-linear``, or parts of module names such as ``q_proj``.
+        lora_exclude: parts of module names that are not, such as ``lm_head`` or ``vision_backbone``.
+        load_in_4bit: keep the frozen network in 4 bits per weight; needs ``feat2go[4bit]``.
 
     Raises:
         FileNotFoundError: if there is no such checkpoint or a file of it is missing.
         ValueError: if its tensors don't fit its config, or for settings out of range.
     """
+
+    registered_name = "openvla"
 
     def __init__(
         self,
@@ -39,6 +46,11 @@ class OpenVLA(TokenPolicy):
         prompt: str = "openvla",
         unnorm_key: str | None = None,
         action_dim: int | None = None,
+        lora_rank: int = 0,
+        lora_alpha: float | None = None,
+        lora_targets: str | list[str] = "all-linear",
+        lora_exclude: list[str] | None = None,
+        load_in_4bit: bool = False,
     ) -> None:
         settings = {
             "dtype": str(dtype).removeprefix("torch."),
@@ -48,8 +60,13 @@ class OpenVLA(TokenPolicy):
             "prompt": prompt,
             "unnorm_key": unnorm_key,
             "action_dim": action_dim,
+            "lora_rank": lora_rank,
+            "lora_alpha": lora_alpha,
+            "lora_targets": lora_targets,
+            "lora_exclude": lora_exclude,
+            "load_in_4bit": load_in_4bit,
         }
-        super().__init__(checkpoint, "openvla", settings)
+        super().__init__(checkpoint, settings)
 
     @torch.no_grad()
     def act(

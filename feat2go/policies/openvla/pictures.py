@@ -98,7 +98,8 @@ class ImageProcessor:
             if center_crop:
                 picture = crop_center(picture, self.towers[0].side)
             image = self._letterboxed(Image.fromarray(picture))
-            rows.append(np.concatenate([self._pixels(image, tower) for tower in self.towers]))
+            resized = {name: self._resized(image, name) for name in {tower.interpolation for tower in self.towers}}
+            rows.append(np.concatenate([_normalised(resized[tower.interpolation], tower) for tower in self.towers]))
         return torch.from_numpy(np.stack(rows))
 
     def _letterboxed(self, image: Image.Image) -> Image.Image:
@@ -112,15 +113,17 @@ class ImageProcessor:
         padded.paste(image, (left, top))
         return padded
 
-    def _pixels(self, image: Image.Image, tower: TowerPixels) -> np.ndarray:
-        side = tower.side
+    def _resized(self, image: Image.Image, interpolation: str) -> np.ndarray:
+        side = self.towers[0].side
         size = (side, side) if self.strategy == "resize-naive" else _shorter_side(image.size, side)
-        resized = image.resize(size, _FILTERS[tower.interpolation])
+        resized = image.resize(size, _FILTERS[interpolation])
         left, top = (round((length - side) / 2) for length in resized.size)
-        cropped = np.asarray(resized)[top : top + side, left : left + side]
-        scaled = cropped.astype(np.float32) / np.float32(255)
-        normalised = (scaled - np.array(tower.mean, np.float32)) / np.array(tower.std, np.float32)
-        return np.ascontiguousarray(normalised.transpose(2, 0, 1))
+        return np.asarray(resized)[top : top + side, left : left + side].astype(np.float32) / np.float32(255)
+
+
+def _normalised(picture: np.ndarray, tower: TowerPixels) -> np.ndarray:
+    normalised = (picture - np.array(tower.mean, np.float32)) / np.array(tower.std, np.float32)
+    return normalised.transpose(2, 0, 1)
 
 
 def _shorter_side(size: tuple[int, int], side: int) -> tuple[int, int]:
@@ -167,16 +170,21 @@ def by_camera(images: Any) -> list[list[np.ndarray]]:
 
     Args:
         images: camera -> pictures, or the pictures of a single camera. Pictures are uint8 (B, H, W, 3), or a sequence
-            of PIL images and uint8 (H, W, 3) arrays or tensors of any sizes; a single PIL image is one picture.
+            of PIL images and uint8 (H, W, 3) arrays or tensors of any sizes, or a single one of these.
 
     Raises:
         ValueError: for anything else, or cameras with different numbers of pictures.
     """
     cameras = list(images.values()) if isinstance(images, Mapping) else [images]
-    pictures = [[_array(p) for p in ([camera] if isinstance(camera, Image.Image) else camera)] for camera in cameras]
+    pictures = [[_array(picture) for picture in _as_rows(camera)] for camera in cameras]
     if len({len(camera) for camera in pictures}) != 1 or not pictures[0]:
         raise ValueError(f"every camera must have the same number of pictures; got {[len(c) for c in pictures]}")
     return pictures
+
+
+def _as_rows(camera: Any) -> Any:
+    is_single = isinstance(camera, Image.Image) or getattr(camera, "ndim", 4) == 3
+    return [camera] if is_single else camera
 
 
 def _array(picture: Any) -> np.ndarray:
