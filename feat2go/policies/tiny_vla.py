@@ -38,6 +38,7 @@ class TinyVLA(nn.Module):
             value model's eyes: they must be a whole multiple of it.
         width: of the trunk.
         num_words: buckets of the hashed instruction.
+        judges_actions: whether the critic gives a value for each action of the chunk rather than one for the decision.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class TinyVLA(nn.Module):
         image_size: int = 64,
         width: int = 256,
         num_words: int = 128,
+        judges_actions: bool = False,
     ) -> None:
         super().__init__()
         if image_size % 8:
@@ -67,6 +69,7 @@ class TinyVLA(nn.Module):
             "image_size": image_size,
             "width": width,
             "num_words": num_words,
+            "judges_actions": judges_actions,
         }
         self.action_dim = action_dim
         self.chunk = chunk
@@ -74,6 +77,7 @@ class TinyVLA(nn.Module):
         self.num_cameras = num_cameras
         self.image_size = image_size
         self.num_words = num_words
+        self.judges_actions = judges_actions
 
         channels = (3, 16, 32, 32)
         self.vision = nn.Sequential()
@@ -86,7 +90,7 @@ class TinyVLA(nn.Module):
         self.normalise = nn.LayerNorm(num_features)
         self.trunk = nn.Sequential(nn.Linear(num_features + state_dim, width), nn.ReLU())
         self.actor = nn.Linear(width, chunk * action_dim * NUM_BINS)
-        self.critic = nn.Linear(width, 1)
+        self.critic = nn.Linear(width, chunk if judges_actions else 1)
         # PyTorch's own initialisation lets the picture's signal fade from layer to layer, and the state drown it.
         for layer in (*self.vision, *self.trunk):
             if isinstance(layer, (nn.Conv2d, nn.Linear)):
@@ -129,7 +133,7 @@ class TinyVLA(nn.Module):
         return inputs
 
     def forward(self, pixels: Tensor, words: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Uint8 (B, cameras, H, W, 3), (B, words), (B, S) -> logits (B, C*A, 256) and critic value (B,)."""
+        """Uint8 (B, cameras, H, W, 3), (B, words), (B, S) -> logits (B, C*A, 256) and critic value (B,) or (B, C)."""
         images = pixels.flatten(0, 1).permute(0, 3, 1, 2).float()
         images = functional.avg_pool2d(images, images.shape[-1] // self.image_size) / 255 - 0.5
         features = self.vision(images)
@@ -139,7 +143,8 @@ class TinyVLA(nn.Module):
             features = torch.cat([features, state * _STATE_SCALE], dim=1)
         hidden = self.trunk(features)
         logits = self.actor(hidden).view(len(pixels), -1, NUM_BINS)
-        return logits.float(), self.critic(hidden)[:, 0].float()
+        value = self.critic(hidden).float()
+        return logits.float(), value if self.judges_actions else value[:, 0]
 
     def act(
         self, *, temperature: float = 1.0, generator: torch.Generator | None = None, **inputs: Tensor
