@@ -5,6 +5,7 @@ from feat2go.data.folder import FolderDataset
 from feat2go.data.formats import open_dataset
 from feat2go.data.hdf5 import DatasetError
 from feat2go.data.info import DatasetInfo
+from feat2go.data.lerobot import LeRobotDataset
 from feat2go.data.maniskill import ManiSkillDataset, NoPicturesError, write_maniskill
 from feat2go.data.windows import DemonstrationBatch, DemonstrationRows
 from feat2go.data.writer import EpisodeWriter
@@ -16,6 +17,7 @@ __all__ = [
     "DemonstrationRows",
     "EpisodeWriter",
     "FolderDataset",
+    "LeRobotDataset",
     "ManiSkillDataset",
     "NoPicturesError",
     "ReadableEpisodes",

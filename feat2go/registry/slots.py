@@ -119,6 +119,9 @@ FORMATS = Registry(
     {
         "folder": Entry("feat2go.data.folder:FolderDataset", "one .h5 per episode, as `feat2go collect` writes"),
         "maniskill": Entry("feat2go.data.maniskill:ManiSkillDataset", "ManiSkill's trajectory .h5 with its .json"),
+        "lerobot": Entry(
+            "feat2go.data.lerobot:LeRobotDataset", "LeRobot v3: parquet and mp4", "pip install 'feat2go[lerobot]'"
+        ),
     },
 )
 
