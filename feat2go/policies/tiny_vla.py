@@ -21,6 +21,9 @@ from feat2go.core.types import PolicyEvaluation, PolicyOutput
 
 # Positions come in metres; this brings a tabletop's to order one.
 _STATE_SCALE = 5.0
+# The logits of the bins are interpolated between so many, evenly spaced: what one action teaches holds for its
+# neighbours as well.
+_NUM_KNOTS = 33
 
 
 class TinyVLA(nn.Module):
@@ -89,7 +92,7 @@ class TinyVLA(nn.Module):
         num_features = num_cameras * channels[-1] * (image_size // 8) ** 2
         self.normalise = nn.LayerNorm(num_features)
         self.trunk = nn.Sequential(nn.Linear(num_features + state_dim, width), nn.ReLU())
-        self.actor = nn.Linear(width, chunk * action_dim * NUM_BINS)
+        self.actor = nn.Linear(width, chunk * action_dim * _NUM_KNOTS)
         self.critic = nn.Linear(width, chunk if judges_actions else 1)
         # PyTorch's own initialisation lets the picture's signal fade from layer to layer, and the state drown it.
         for layer in (*self.vision, *self.trunk):
@@ -142,7 +145,8 @@ class TinyVLA(nn.Module):
         if state is not None:
             features = torch.cat([features, state * _STATE_SCALE], dim=1)
         hidden = self.trunk(features)
-        logits = self.actor(hidden).view(len(pixels), -1, NUM_BINS)
+        knots = self.actor(hidden).view(len(pixels), -1, _NUM_KNOTS)
+        logits = functional.interpolate(knots, NUM_BINS, mode="linear", align_corners=True)
         value = self.critic(hidden).float()
         return logits.float(), value if self.judges_actions else value[:, 0]
 
