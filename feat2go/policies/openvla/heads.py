@@ -60,6 +60,7 @@ class L1Head(nn.Module):
     def forward(self, states: Tensor) -> Tensor:
         """States (B, C*A, width), time-major -> normalised actions (B, C, A)."""
         rows, length, width = states.shape
+        states = states.to(self.model.fc1.weight.dtype)
         return cast(Tensor, self.model(states.reshape(rows, length // self.action_dim, self.action_dim * width)))
 
 
