@@ -87,6 +87,11 @@ REWARDS = Registry(
     {
         "terminal_value": Entry("feat2go.rewards.terminal:TerminalValue", "success ? 1 : V(s_T) (the paper's)"),
         "sparse": Entry("feat2go.rewards.terminal:Sparse", "success ? 1 : 0"),
+        "potential": Entry("feat2go.rewards.dense:Potential", "success, and gamma V(s') - V(s) with every decision"),
+        "steps_to_go": Entry("feat2go.rewards.dense:StepsToGo", "V(s') - V(s), of a value model of elapsed time"),
+        "rftf_dense": Entry("feat2go.rewards.dense:RFTFDense", "gamma V(s') - V(s), V normalised per episode (RFTF's)"),
+        "srpo": Entry("feat2go.rewards.srpo:SRPO", "success ? 1 : closeness to the batch's successes (SRPO's)"),
+        "maniskill_dense": Entry("feat2go.rewards.dense:ManiSkillDense", "the simulator's own, an upper reference"),
     },
 )
 
