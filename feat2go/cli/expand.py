@@ -6,9 +6,12 @@ always shows the full path. Only a plug-in that is named gets imported.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from typing import Any
+
+import yaml
 
 from feat2go.registry import SLOTS, Registry
 
@@ -41,22 +44,45 @@ def _class_path(registry: Registry, name: str) -> str:
 
 
 def expand_argv(argv: Sequence[str]) -> list[str]:
-    """The same for ``--model.policy=tiny_vla``, ``--env tabletop`` and ``--env.class_path=tabletop``."""
+    """The same for ``--model.policy=tiny_vla``, ``--env tabletop`` and ``--env.class_path=tabletop``.
+
+    A class with arguments may be given as JSON: ``--env '{"class_path": "tabletop", "init_args": {"num_envs": 4}}'``.
+    """
     expanded: list[str] = []
     registry = None
     for argument in argv:
         option, equals, value = argument.partition("=")
         if registry is not None and not argument.startswith("-"):
-            expanded.append(_class_path(registry, argument))
+            expanded.append(_expand_word(registry, argument))
             registry = None
             continue
         registry = _slot_of(option)
         if registry is not None and equals:
-            expanded.append(f"{option}={_class_path(registry, value)}")
+            expanded.append(f"{option}={_expand_word(registry, value)}")
             registry = None
         else:
             expanded.append(argument)
     return expanded
+
+
+def _expand_word(registry: Registry, word: str) -> str:
+    tree = mapping(word)
+    return _class_path(registry, word) if tree is None else json.dumps(_expand_slot(registry, tree))
+
+
+def mapping(word: str) -> dict[str, Any] | None:
+    """The tree that a word of a command line spells out as JSON, or None.
+
+    Raises:
+        ValueError: if it begins as one and does not end as one.
+    """
+    if not word.lstrip().startswith("{"):
+        return None
+    try:
+        tree: dict[str, Any] = yaml.safe_load(word)
+    except yaml.YAMLError as error:
+        raise ValueError(f"not valid JSON: {word}") from error
+    return tree
 
 
 def _slot_of(option: str) -> Registry | None:

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from jsonargparse import ArgumentParser, get_loader, set_loader
 
-from feat2go.cli.expand import class_paths, expand, expand_argv
+from feat2go.cli.expand import class_paths, expand, expand_argv, mapping
 
 _yaml_loader = get_loader("yaml")
 
@@ -76,8 +76,10 @@ def _layers(argv: Sequence[str]) -> list[tuple[Any, str]]:
             value = argv[i + 1] if i + 1 < len(argv) else ""
         if option in ("--config", "-c") and Path(value).is_file():
             layers.append((expand(yaml.safe_load(Path(value).read_text())), value))
+        elif mapping(value) is not None:
+            layers.append((_nest(option[2:], mapping(value)), option))
         elif _is_class(value):
-            layers.append((_nest(option[2:].removesuffix(".class_path"), value), option))
+            layers.append((_nest(option[2:].removesuffix(".class_path"), {"class_path": value}), option))
     return layers
 
 
@@ -86,8 +88,7 @@ def _is_class(value: str) -> bool:
     return all(part.isidentifier() for part in value.split(".")) and isinstance(yaml.safe_load(value), str)
 
 
-def _nest(key: str, class_path: str) -> Any:
-    tree: Any = {"class_path": class_path}
+def _nest(key: str, tree: Any) -> Any:
     for part in reversed(key.split(".")):
         if part != "init_args":
             tree = {part: tree}

@@ -78,7 +78,7 @@ class PolicyModule(LightningModule):
             self.reference = copy.deepcopy(self.policy).requires_grad_(False).eval()
         if self.device_mesh is not None:
             for network in filter(None, (self.policy, self.reference)):
-                shard(network, network.shard_units(), self.device_mesh)
+                shard(network, self.device_mesh)
 
     def _require_logprob(self) -> None:
         if isinstance(self.algorithm, OnPolicyAlgorithm) and not getattr(self.policy, "has_logprob", True):

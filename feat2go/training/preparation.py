@@ -44,9 +44,14 @@ class FramePreparation:
 
     def _direct(self, frames: Tensor) -> Tensor:
         device = next(self._network.parameters()).device
-        with torch.no_grad(), torch.autocast(device.type, enabled=False):
-            prepared: Tensor = self._network.prepare(frames.to(device))
-        return prepared.cpu()
+        return prepare_frames(self._network, frames.to(device)).cpu()
+
+
+def prepare_frames(network: Any, frames: Tensor) -> Tensor:
+    """``network.prepare`` of frames on the network's device, without gradients and apart from any autocast."""
+    with torch.no_grad(), torch.autocast(frames.device.type, enabled=False):
+        prepared: Tensor = network.prepare(frames)
+    return prepared
 
 
 def _same(cached: Tensor, direct: Tensor) -> bool:

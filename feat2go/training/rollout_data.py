@@ -124,7 +124,7 @@ class RolloutDataModule(LightningDataModule):
         if self._eval_env is None:
             self._eval_env = self._make_env()
         trainer: Any = self.trainer
-        noise = generator(self._seed, trainer.global_rank, setting, trainer.current_epoch)
+        noise = generator(self._seed, self._world()[0], setting, trainer.current_epoch)
         with unsharded(policy):
             return evaluate(
                 self._eval_env,
@@ -197,7 +197,7 @@ class RolloutDataModule(LightningDataModule):
         assert self._collector is not None
         start = time.perf_counter()
         steps_before = self._collector.num_env_steps
-        rank, epoch = trainer.global_rank, trainer.current_epoch
+        rank, epoch = self._world()[0], trainer.current_epoch
         noise = generator(self._seed, rank, "rollout", epoch)
         self._shuffle.manual_seed(generator(self._seed, rank, "shuffle", epoch).initial_seed())
         # Under the plugin's context, so that rollout and update compute in the same precision.

@@ -12,7 +12,7 @@ from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy, Str
 from torch import Tensor, nn
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 from torch.distributed.device_mesh import DeviceMesh
-from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
 from torch.distributed.tensor import DTensor
 
 from feat2go.training.checkpoints import read_checkpoint
@@ -62,16 +62,20 @@ def register_strategies() -> None:
     )
 
 
-def shard(network: nn.Module, units: list[nn.Module], mesh: DeviceMesh) -> None:
-    """Shard a network in place: each unit on its own, what is left with the network itself.
+def shard(policy: Any, mesh: DeviceMesh) -> None:
+    """Shard a policy in place: each of its ``shard_units`` on its own, and what is left with the policy itself.
 
     Args:
-        network: its ``forward`` must be what runs the units.
-        units: modules inside, such as the blocks of a transformer.
+        policy: its parameters are gathered for ``act`` and ``evaluate``, whatever these call.
         mesh: Lightning's, of which only the data-parallel dimension is used.
     """
-    for unit in [*units, network]:
+    for parameter in policy.parameters():
+        # `fully_shard` takes no other layout, such as that of convolutions with their channels last.
+        parameter.data = parameter.data.contiguous()
+    for unit in [*policy.shard_units(), policy]:
         fully_shard(unit, mesh=mesh[_MESH_DIM])
+    for method in ("act", "evaluate"):
+        register_fsdp_forward_method(policy, method)
 
 
 @contextmanager

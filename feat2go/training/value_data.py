@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -13,58 +14,17 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from feat2go.core.seeding import require_split
-from feat2go.core.types import Episode
 from feat2go.data import open_dataset
 from feat2go.data.split import held_out
 from feat2go.progress import read_labels
 from feat2go.rollouts.progress_bar import progress_bar
-from feat2go.training.preparation import FramePreparation
+from feat2go.training.frame_stream import EpisodeFiles, FrameLoader, FrameStream, LabelledEpisode
+from feat2go.training.preparation import FramePreparation, prepare_frames
+from feat2go.training.value_batches import EpisodeBatch, FrameBatch
 
 T = TypeVar("T")
 
-
-@dataclass(frozen=True)
-class FrameBatch:
-    """B frames for training.
-
-    Attributes:
-        prepared: (B, ...), what the network's ``prepare`` made of them.
-        instruction: B sentences.
-        target: float32 (B,) in [0, 1].
-    """
-
-    prepared: Tensor
-    instruction: list[str]
-    target: Tensor
-
-    def to(self, device: torch.device) -> FrameBatch:
-        """The same batch on another device."""
-        return FrameBatch(self.prepared.to(device), self.instruction, self.target.to(device))
-
-
-@dataclass(frozen=True)
-class EpisodeBatch:
-    """One whole episode of T frames, for validation and prediction.
-
-    Attributes:
-        index: its place in the data set.
-        uid: its name.
-        prepared: (T, ...), what the network's ``prepare`` made of its frames.
-        instruction: its sentence.
-        success: how it ended.
-        target: float32 (T,) in [0, 1]; NaN where the episode failed.
-    """
-
-    index: int
-    uid: str
-    prepared: Tensor
-    instruction: str
-    success: bool
-    target: Tensor
-
-    def to(self, device: torch.device) -> EpisodeBatch:
-        """The same episode on another device."""
-        return replace(self, prepared=self.prepared.to(device), target=self.target.to(device))
+log = logging.getLogger(__name__)
 
 
 class FrameDataset(Dataset[FrameBatch]):
@@ -92,16 +52,23 @@ class FrameDataset(Dataset[FrameBatch]):
 class ValueDataModule(LightningDataModule):
     """Labelled demonstrations, split into training and validation by episode.
 
-    What the network's frozen part makes of a frame is computed once, before the first epoch, and kept in memory. Failed
-    episodes have no target: they are only held out, for the success/failure AUROC.
+    What the network's frozen part makes of a frame is computed once, before the first epoch, and kept in memory; or,
+    for more frames than memory holds, they are streamed from disk in every epoch. Failed episodes have no target: they
+    are only held out, for the success/failure AUROC. Episodes without an instruction are left out.
 
     Args:
         dataset: folders or files of episodes.
         labels: for each of them, the parquet that ``feat2go label`` wrote.
         validation_share: of the successful episodes of each data set, held out; at least one of each.
         batch_size: frames in a training batch.
-        max_memory_gb: limit on what is kept of the frames, in GB.
-        seed: of the split.
+        max_memory_gb: limit on what is kept of the frames, in GB; of no effect on a stream.
+        seed: of the split and of the order of a stream.
+        cameras: names of those whose frames are trained on; by default the first one only. Validation looks through
+            the first of them.
+        streaming: read frames from disk when they are needed.
+        frames_per_episode: of a stream, random frames that an epoch takes of each episode, through one random camera.
+        pool_size: of a stream, episodes whose frames are in memory together and shuffled.
+        num_workers: of a stream, processes that decode; each has its own pool.
 
     Raises:
         ValueError: for settings that don't fit; in ``setup``, for episodes that don't fit their labels or that stem
@@ -116,6 +83,11 @@ class ValueDataModule(LightningDataModule):
         batch_size: int = 64,
         max_memory_gb: float = 8.0,
         seed: int = 0,
+        cameras: list[str] | None = None,
+        streaming: bool = False,
+        frames_per_episode: int = 16,
+        pool_size: int = 64,
+        num_workers: int = 0,
     ) -> None:
         super().__init__()
         if not dataset or len(dataset) != len(labels):
@@ -124,18 +96,25 @@ class ValueDataModule(LightningDataModule):
             )
         if not 0 < validation_share < 1:
             raise ValueError(f"validation_share must be between 0 and 1, got {validation_share}")
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        counts = {"batch_size": batch_size, "frames_per_episode": frames_per_episode, "pool_size": pool_size}
+        for name, count in counts.items():
+            if count < 1:
+                raise ValueError(f"{name} must be at least 1, got {count}")
         self._dataset = dataset
         self._labels = labels
         self._validation_share = validation_share
         self._batch_size = batch_size
         self._max_memory_gb = max_memory_gb
         self._seed = seed
-        self._episodes: list[tuple[Episode, Tensor]] = []
+        self._cameras: list[str | None] = [*cameras] if cameras else [None]
+        self._streaming = streaming
+        self._frames_per_episode = frames_per_episode
+        self._pool_size = pool_size
+        self._num_workers = num_workers
+        self._episodes: list[LabelledEpisode] = []
         self._training: list[int] = []
         self._validation: list[int] = []
-        self._prepared: dict[int, EpisodeBatch] = {}
+        self._prepared: dict[tuple[int, str | None], EpisodeBatch] = {}
 
     def setup(self, stage: str) -> None:
         """Read labels and episodes, without their frames, and split them."""
@@ -152,53 +131,95 @@ class ValueDataModule(LightningDataModule):
             self._validation += sorted(set(numbers) - training)
         require_split((episode.seed for episode, _ in self._episodes), ("train", "development"), "a value model")
 
-    def train_dataloader(self) -> DataLoader[FrameBatch]:
-        dataset = FrameDataset(self._prepare(self._training))
+    def train_dataloader(self) -> Any:
+        if self._streaming:
+            return self._stream()
+        dataset = FrameDataset([batch for camera in self._cameras for batch in self._prepare(self._training, camera)])
         return DataLoader(dataset, self._batch_size, shuffle=True, collate_fn=_identity)
 
     def val_dataloader(self) -> DataLoader[EpisodeBatch]:
-        return _episode_loader(self._prepare(self._validation))
+        return self._whole_episodes(self._validation)
 
     def predict_dataloader(self) -> DataLoader[EpisodeBatch]:
         """All episodes, whole."""
-        return _episode_loader(self._prepare(range(len(self._episodes))))
+        return self._whole_episodes(range(len(self._episodes)))
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         return batch.to(device)
 
-    def _prepare(self, numbers: Sequence[int]) -> list[EpisodeBatch]:
-        todo = [number for number in numbers if number not in self._prepared]
-        if not todo:
-            return [self._prepared[number] for number in numbers]
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """What was streamed is prepared here, on the device; the rest has been."""
+        return replace(batch, prepared=prepare_frames(self._network(), batch.prepared)) if self._streaming else batch
+
+    def _stream(self) -> FrameLoader:
         trainer: Any = self.trainer
-        prepare = FramePreparation(trainer.lightning_module.network)
+        stream = FrameStream(
+            [self._episodes[number] for number in self._training],
+            self._cameras,
+            self._batch_size,
+            self._frames_per_episode,
+            self._pool_size,
+            self._seed,
+            trainer.global_rank,
+            trainer.world_size,
+        )
+        return FrameLoader(stream, self._num_workers, first_epoch=trainer.current_epoch)
+
+    def _whole_episodes(self, numbers: Sequence[int]) -> DataLoader[EpisodeBatch]:
+        camera = self._cameras[0]
+        episodes: Any = (
+            EpisodeFiles(self._episodes, numbers, camera) if self._streaming else self._prepare(numbers, camera)
+        )
+        return DataLoader(
+            episodes,
+            batch_size=None,
+            collate_fn=_identity,
+            num_workers=self._num_workers if self._streaming else 0,
+        )
+
+    def _network(self) -> Any:
+        trainer: Any = self.trainer
+        return trainer.lightning_module.network
+
+    def _prepare(self, numbers: Sequence[int], camera: str | None) -> list[EpisodeBatch]:
+        todo = [number for number in numbers if (number, camera) not in self._prepared]
+        if not todo:
+            return [self._prepared[number, camera] for number in numbers]
+        trainer: Any = self.trainer
+        prepare = FramePreparation(self._network())
         with progress_bar("preparing frames", len(todo), enabled=trainer.is_global_zero) as update:
             for done, number in enumerate(todo, start=1):
                 episode, target = self._episodes[number]
-                prepared = prepare(torch.from_numpy(np.asarray(next(iter(episode.frames.values()))[:])))
+                prepared = prepare(torch.from_numpy(np.asarray(episode.view(camera)[:])))
                 self._require_memory(prepared)
-                self._prepared[number] = EpisodeBatch(
+                self._prepared[number, camera] = EpisodeBatch(
                     number, episode.uid, prepared, episode.instruction, episode.success, target
                 )
                 update(done, episode.uid)
-        return [self._prepared[number] for number in numbers]
+        return [self._prepared[number, camera] for number in numbers]
 
     def _require_memory(self, prepared: Tensor) -> None:
-        num_frames = sum(len(target) for _, target in self._episodes)
+        num_frames = len(self._cameras) * sum(len(target) for _, target in self._episodes)
         needed_gb = num_frames * prepared[0].nbytes / 1e9
         if needed_gb > self._max_memory_gb:
             raise ValueError(
                 f"{num_frames} frames of {prepared[0].nbytes / 1e3:.0f} kB need {needed_gb:.1f} GB, more than "
-                f"max_memory_gb={self._max_memory_gb:g}: raise it, take fewer episodes, or an encoder with fewer or "
-                "narrower patches"
+                f"max_memory_gb={self._max_memory_gb:g}: raise it, set streaming=true, take fewer episodes, or an "
+                "encoder with fewer or narrower patches"
             )
 
 
-def _labelled_episodes(path: str, labels: str) -> list[tuple[Episode, Tensor]]:
+def _labelled_episodes(path: str, labels: str) -> list[LabelledEpisode]:
     """Each episode with its target float32 (T,), NaN where it failed."""
     targets = read_labels(labels)
     labelled = []
-    for episode in open_dataset(path):
+    num_silent = 0
+    for whole in open_dataset(path):
+        if not whole.instruction.strip():
+            num_silent += 1
+            continue
+        # A large data set has gigabytes of actions, which nothing here looks at.
+        episode = replace(whole, actions=np.empty((len(whole) - 1, 0), np.float32), state=None, milestones=None)
         if not episode.success:
             labelled.append((episode, torch.full((len(episode),), torch.nan)))
             continue
@@ -211,11 +232,9 @@ def _labelled_episodes(path: str, labels: str) -> list[tuple[Episode, Tensor]]:
                 f"run `feat2go label {path}`"
             )
         labelled.append((episode, target))
+    if num_silent:
+        log.warning("%d episodes of %s have no instruction and are left out", num_silent, path)
     return labelled
-
-
-def _episode_loader(episodes: list[EpisodeBatch]) -> DataLoader[EpisodeBatch]:
-    return DataLoader(episodes, batch_size=None, collate_fn=_identity)  # type: ignore[arg-type]
 
 
 def _identity(batch: T) -> T:

@@ -11,8 +11,8 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
 
-from feat2go.training.value_data import EpisodeBatch, FrameBatch
-from feat2go.values.frozen import FrozenValue
+from feat2go.training.value_batches import EpisodeBatch, FrameBatch
+from feat2go.values.frozen import FrozenValue, load_weights
 from feat2go.values.heads import LossName, expectation, value_loss
 from feat2go.values.metrics import MAE, VOC, PairAccuracy, TerminalAUROC
 from feat2go.values.spec import spec_of
@@ -33,6 +33,8 @@ class ValueModule(LightningModule):
         lr_scheduler: optional, stepped once per epoch.
         loss: ``hl_gauss``, ``two_hot`` or ``mse``.
         sigma_ratio: of ``hl_gauss``, the standard deviation in bins.
+        initial_value: folder of a saved value model to start from, such as one that was pre-trained on a large data
+            set; built with the same ``value``.
 
     Raises:
         ValueError: if ``value`` can't be written into the exported model's configuration.
@@ -45,6 +47,7 @@ class ValueModule(LightningModule):
         lr_scheduler: LRSchedulerCallable | None = None,
         loss: LossName = "hl_gauss",
         sigma_ratio: float = 0.75,
+        initial_value: str | None = None,
     ) -> None:
         super().__init__()
         # Refused here rather than after the training.
@@ -54,13 +57,17 @@ class ValueModule(LightningModule):
         self._make_scheduler = lr_scheduler
         self._loss: LossName = loss
         self._sigma_ratio = sigma_ratio
+        self._initial_value = initial_value
         self.network: Any = None
         self.voc, self.pair_accuracy, self.mae, self.terminal_auroc = VOC(), PairAccuracy(), MAE(), TerminalAUROC()
 
     def configure_model(self) -> None:
         """Build the network."""
-        if self.network is None:
-            self.network = self._make_value()
+        if self.network is not None:
+            return
+        self.network = self._make_value()
+        if self._initial_value is not None:
+            load_weights(self._initial_value, self.network)
 
     def configure_optimizers(self) -> Any:
         optimizer = self._make_optimizer(p for p in self.network.parameters() if p.requires_grad)

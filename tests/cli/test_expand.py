@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from feat2go.cli.expand import class_paths, expand, expand_argv
@@ -51,3 +53,16 @@ def test_words_that_are_no_slot_stay():
 def test_class_paths_are_found_wherever_they_stand():
     tree = {"model": {"class_path": "a.B", "init_args": {"policy": {"class_path": "c.D"}}}}
     assert class_paths(tree) == {"model": ("a.B", True), "model.policy": ("c.D", False)}
+
+
+@pytest.mark.parametrize("words", [["--model.clustering", "{}"], ["--model.clustering={}"]])
+def test_a_class_with_arguments_may_be_given_as_json(words):
+    spelt = '{"class_path": "trend", "init_args": {"window": 3}}'
+    expanded = expand_argv([word.replace("{}", spelt) for word in words])
+    tree = json.loads(expanded[-1].removeprefix("--model.clustering="))
+    assert tree == {"class_path": TREND, "init_args": {"window": 3}}
+
+
+def test_what_begins_as_json_ends_as_json():
+    with pytest.raises(ValueError, match='not valid JSON: {"class_path": '):
+        expand_argv(["--clustering", '{"class_path": "trend"'])

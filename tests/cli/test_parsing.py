@@ -39,6 +39,7 @@ def test_a_second_config_may_not_change_a_class_with_arguments(config, option, o
         ["--model.optimizer", "torch.optim.SGD"],
         ["--model.optimizer=SGD"],
         ["--model.init_args.optimizer.class_path=torch.optim.SGD"],
+        ["--model.optimizer", '{"class_path": "torch.optim.SGD", "init_args": {"lr": 0.5}}'],
     ],
 )
 def test_nor_may_the_command_line(config, words):
