@@ -28,32 +28,38 @@ def label_dataset(
     scope: Scope = "stage",
     output: str | None = None,
     pictures: str | None = None,
+    camera: str | None = None,
+    cache: bool = True,
 ) -> None:
     """Turn demonstrations into progress targets: a parquet with episode, frame, stage, similarity and target.
 
     Args:
-        dataset: folder or file of episodes.
+        dataset: folder or file of episodes, in any of the formats that ``feat2go list formats`` shows.
         encoder: the visual world model whose patch features are compared.
         clustering: cuts an episode into stages.
         beta: weight of the patches' distance in the similarity; 0 is plain cosine.
         scope: ``stage`` or ``episode``: over what the similarity is normalised.
         output: the parquet; by default ``labels.parquet`` in or beside the dataset.
         pictures: folder for one picture per episode; none by default.
+        camera: through which episodes are seen; by default the first.
+        cache: keep the features on disk for the next run. A large data set has more of them than a disk holds.
     """
     source = Path(dataset)
     beside = source / "labels.parquet" if source.is_dir() else source.with_suffix(".labels.parquet")
     target = Path(output) if output else beside
     episodes = open_dataset(source)
+    built = encoder()
     count = itertools.count(1)
     with progress_bar(f"labelling {source}", len(episodes)) as update:
         summary = label_episodes(
             episodes,
-            CachedEncoder(encoder()),
+            CachedEncoder(built) if cache else built,
             clustering,
             target,
             beta=beta,
             scope=scope,
             pictures=Path(pictures) if pictures else None,
             on_episode=lambda episode: update(next(count), episode.uid),
+            camera=camera,
         )
     print(f"{target}: {summary.num_labelled} episodes labelled, {summary.num_skipped} failures left out")

@@ -123,6 +123,18 @@ class Episode:
     def __len__(self) -> int:
         return len(next(iter(self.frames.values())))
 
+    def view(self, camera: str | None = None) -> Frames:
+        """The frames of a camera; of the first one if none is named.
+
+        Raises:
+            ValueError: for a camera that the episode doesn't have.
+        """
+        if camera is None:
+            return next(iter(self.frames.values()))
+        if camera not in self.frames:
+            raise ValueError(f"episode '{self.uid}' has no camera '{camera}'; it has: {', '.join(self.frames)}")
+        return self.frames[camera]
+
 
 @dataclass(frozen=True)
 class FeatureTrack:

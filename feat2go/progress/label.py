@@ -40,10 +40,11 @@ def label_episodes(
     scope: Scope = "stage",
     pictures: str | Path | None = None,
     on_episode: Callable[[Episode], None] | None = None,
+    camera: str | None = None,
 ) -> LabelSummary:
     """Write the structural progress target of every successful episode to a parquet file.
 
-    One episode at a time is in memory, seen through its first camera. Failed episodes are skipped: they have no goal
+    One episode at a time is in memory, seen through one camera. Failed episodes are skipped: they have no goal
     frame to measure progress against. The file appears when all episodes are done; after an interruption, an encoder
     with a feature cache makes the second run short.
 
@@ -56,6 +57,7 @@ def label_episodes(
         scope: of the target's min-max, ``"stage"`` or ``"episode"``.
         pictures: a folder for one PNG per episode, or None.
         on_episode: called after each episode, skipped ones too.
+        camera: through which episodes are seen; by default the first.
 
     Raises:
         ValueError: naming the episode, if it can't be labelled or its uid appears twice; or if no episode succeeded.
@@ -66,6 +68,7 @@ def label_episodes(
         "clustering": _describe(clustering),
         "beta": beta,
         "scope": scope,
+        "camera": camera,
     }
     num_skipped = 0
     labelled: set[str] = set()
@@ -76,7 +79,7 @@ def label_episodes(
             elif episode.uid in labelled:
                 raise ValueError(f"episode '{episode.uid}' appears twice; uids must be unique")
             else:
-                append(episode.uid, _label(episode, encoder, clustering, beta, scope, pictures))
+                append(episode.uid, _label(episode, camera, encoder, clustering, beta, scope, pictures))
                 labelled.add(episode.uid)
             if on_episode is not None:
                 on_episode(episode)
@@ -87,13 +90,14 @@ def label_episodes(
 
 def _label(
     episode: Episode,
+    camera: str | None,
     encoder: Encoder,
     clustering: Clustering,
     beta: float,
     scope: Scope,
     pictures: str | Path | None,
 ) -> ProgressTrack:
-    frames = np.asarray(next(iter(episode.frames.values()))[:])
+    frames = np.asarray(episode.view(camera)[:])
     try:
         features = encoder.encode_episode(torch.from_numpy(frames)).features
         stages = clustering.segment(features)

@@ -116,10 +116,29 @@ class FrozenValue:
         config = _read_config(Path(folder))
         value = factory_of(config["network"], allow_any_class)
         network = value()
-        _check_fingerprints(Path(folder), config["fingerprints"], network.fingerprints)
-        network.load_state_dict(load_file(Path(folder) / WEIGHTS))
+        load_weights(folder, network)
         metrics = {name: math.nan if number is None else number for name, number in config["metrics"].items()}
         return cls(network.to(device), value, metrics)
+
+
+def load_weights(folder: str | os.PathLike[str], network: Any) -> None:
+    """Fill a network with the trained part of a saved value model.
+
+    Args:
+        folder: that :meth:`FrozenValue.save` wrote.
+        network: built as the saved one was.
+
+    Raises:
+        FileNotFoundError: if there is no value model in the folder.
+        ValueError: if the saved network was another one, or its frozen parts were.
+    """
+    config = _read_config(Path(folder))
+    _check_fingerprints(Path(folder), config["fingerprints"], network.fingerprints)
+    try:
+        network.load_state_dict(load_file(Path(folder) / WEIGHTS))
+    except RuntimeError as error:
+        problem = " ".join(line.strip() for line in str(error).splitlines()[:2])
+        raise ValueError(f"the value model in {folder} does not fit this network: {problem[:300]}") from None
 
 
 def _slices(length: int) -> list[slice]:

@@ -77,6 +77,8 @@ class VLMValue(nn.Module):
             add_lora(self.backbone, lora_rank, lora_alpha, lora_targets, lora_exclude or ())
         if gradient_checkpointing:
             self.backbone.gradient_checkpointing_enable({"use_reentrant": False})
+        # It is loaded in eval mode, which Lightning leaves as it is and in which transformers keeps all activations.
+        self.backbone.train()
         self.head = BinHead(int(self.backbone.config.get_text_config().hidden_size), head_width, num_bins)
         keep_trained_only(self)
 
