@@ -39,6 +39,7 @@ def adapt(network: nn.Module, folder: Path, settings: Mapping[str, Any]) -> None
         load_adapter(network, stored)
         if not rank:
             merge_lora(network)
+            network.requires_grad_(True)
 
 
 def base_name(checkpoint: str) -> str:
