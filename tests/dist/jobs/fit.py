@@ -1,7 +1,7 @@
 """``feat2go fit``, with an accident on the way if the settings name one.
 
-An accident is ``{"where": ..., "rank": ..., "call": n}``: the process is killed, or what it computes is spoilt, the n-th
-time that it gets there.
+An accident is ``{"where": ..., "rank": ..., "call": n}``: the process is killed, or what it computes is spoilt, the
+n-th time that it gets there.
 """
 
 import io
