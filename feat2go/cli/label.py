@@ -11,6 +11,7 @@ from feat2go.core.slots import Clustering, Encoder
 from feat2go.data import open_dataset
 from feat2go.encoders.cache import CachedEncoder
 from feat2go.progress import label_episodes
+from feat2go.progress.label import LabelSummary
 from feat2go.progress.structural import Scope
 from feat2go.rollouts.progress_bar import progress_bar
 
@@ -30,6 +31,9 @@ def label_dataset(
     pictures: str | None = None,
     camera: str | None = None,
     cache: bool = True,
+    ray: str | None = None,
+    ray_workers: int = 2,
+    ray_gpus: float = 0.0,
 ) -> None:
     """Turn demonstrations into progress targets: a parquet with episode, frame, stage, similarity and target.
 
@@ -43,10 +47,22 @@ def label_dataset(
         pictures: folder for one picture per episode; none by default.
         camera: through which episodes are seen; by default the first.
         cache: keep the features on disk for the next run. A large data set has more of them than a disk holds.
+        ray: address of a Ray cluster that labels shards of the episodes, or ``local`` for this machine's own; needs
+            ``feat2go[ray]``. Its machines must see the dataset and the output's folder under the same paths.
+        ray_workers: processes that label, each with an encoder of its own.
+        ray_gpus: that each of them gets; below 1 shares one.
     """
     source = Path(dataset)
     beside = source / "labels.parquet" if source.is_dir() else source.with_suffix(".labels.parquet")
     target = Path(output) if output else beside
+    if ray is not None:
+        # Only here: the module names what a worker does, and a label without Ray needs none of it.
+        from feat2go.cli.label_shards import LabelJob, label_on_ray
+
+        folder = Path(pictures) if pictures else None
+        job = LabelJob(source, encoder, clustering, beta, scope, folder, camera, cache)
+        _report(target, label_on_ray(job, ray, target, ray_workers, ray_gpus))
+        return
     episodes = open_dataset(source)
     built = encoder()
     count = itertools.count(1)
@@ -62,4 +78,8 @@ def label_dataset(
             on_episode=lambda episode: update(next(count), episode.uid),
             camera=camera,
         )
+    _report(target, summary)
+
+
+def _report(target: Path, summary: LabelSummary) -> None:
     print(f"{target}: {summary.num_labelled} episodes labelled, {summary.num_skipped} failures left out")

@@ -55,6 +55,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt as interrupt:
         print(f"feat2go: interrupted; {str(interrupt) or 'the same command goes on from here'}", file=sys.stderr)
         raise SystemExit(130) from None
+    except ModuleNotFoundError as error:
+        if "pip install" not in str(error):
+            raise
+        print(f"feat2go: {error}", file=sys.stderr)
+        raise SystemExit(1) from error
     except (ValueError, LookupError, OSError) as error:
         # What a user can mend. Anything else is a defect of ours and keeps its traceback.
         print(f"feat2go: {error.args[0] if isinstance(error, LookupError) and error.args else error}", file=sys.stderr)

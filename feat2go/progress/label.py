@@ -41,6 +41,7 @@ def label_episodes(
     pictures: str | Path | None = None,
     on_episode: Callable[[Episode], None] | None = None,
     camera: str | None = None,
+    may_be_empty: bool = False,
 ) -> LabelSummary:
     """Write the structural progress target of every successful episode to a parquet file.
 
@@ -58,18 +59,12 @@ def label_episodes(
         pictures: a folder for one PNG per episode, or None.
         on_episode: called after each episode, skipped ones too.
         camera: through which episodes are seen; by default the first.
+        may_be_empty: write the file even if no episode succeeded; it may be a part of a larger one.
 
     Raises:
         ValueError: naming the episode, if it can't be labelled or its uid appears twice; or if no episode succeeded.
     """
-    metadata = {
-        "version": __version__,
-        "encoder": encoder.fingerprint,
-        "clustering": _describe(clustering),
-        "beta": beta,
-        "scope": scope,
-        "camera": camera,
-    }
+    metadata = label_metadata(encoder, clustering, beta, scope, camera)
     num_skipped = 0
     labelled: set[str] = set()
     with label_writer(Path(output), metadata) as append:
@@ -83,9 +78,23 @@ def label_episodes(
                 labelled.add(episode.uid)
             if on_episode is not None:
                 on_episode(episode)
-        if not labelled:
+        if not labelled and not may_be_empty:
             raise ValueError(f"nothing to label: none of {num_skipped} episodes succeeded, and only those have a goal")
     return LabelSummary(len(labelled), num_skipped)
+
+
+def label_metadata(
+    encoder: Encoder, clustering: Clustering, beta: float, scope: Scope, camera: str | None
+) -> dict[str, Any]:
+    """What labels are made with, as their file says it: two files that agree in this agree in their labels."""
+    return {
+        "version": __version__,
+        "encoder": encoder.fingerprint,
+        "clustering": _describe(clustering),
+        "beta": beta,
+        "scope": scope,
+        "camera": camera,
+    }
 
 
 def _label(

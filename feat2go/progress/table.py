@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -96,6 +96,29 @@ def read_label_metadata(path: str | Path) -> dict[str, Any]:
     """
     raw = (_open(Path(path)).schema_arrow.metadata or {}).get(METADATA_KEY, b"{}")
     return dict(json.loads(raw))
+
+
+def join_labels(parts: Sequence[Path], output: Path) -> None:
+    """Several label files, one after the other, as if they had been written as one. One episode is in memory at a time.
+
+    Raises:
+        ValueError: if an episode is in two places, or no episode in any.
+    """
+    import pyarrow.parquet as pq
+
+    seen: set[str] = set()
+    with atomic_write(output) as partial, pq.ParquetWriter(partial, _open(parts[0]).schema_arrow) as writer:
+        for part in parts:
+            file = _open(part)
+            for group in range(file.num_row_groups):
+                rows = file.read_row_group(group)
+                uid = rows.column("episode")[0].as_py()
+                if uid in seen:
+                    raise ValueError(f"episode '{uid}' appears twice; uids must be unique")
+                seen.add(uid)
+                writer.write_table(rows)
+        if not seen:
+            raise ValueError("nothing to label: no episode succeeded, and only those that did have a goal")
 
 
 def _open(path: Path) -> Any:
