@@ -36,6 +36,9 @@ CLUSTERING = Registry(
     "clustering",
     {
         "trend": Entry("feat2go.clustering.trend:Trend", "backward walk over the slope of similarity (the paper's)"),
+        "strokes": Entry(
+            "feat2go.clustering.strokes:Strokes", "strokes of motion, the same in all episodes of a task (ours)"
+        ),
         "uvd": Entry("feat2go.clustering.uvd:UVD", "goals where the way to the next one stops getting shorter (UVD)"),
         "pelt": Entry(
             "feat2go.clustering.pelt:Pelt", "change points of the patch trajectory", "pip install 'feat2go[audit]'"

@@ -1,0 +1,148 @@
+"""How much moves from frame to frame, where motion sets off and ends, and what it is that moves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from feat2go.clustering.alignment import Evidence
+
+# Below this mean patch distance, nothing moves: it is float16 rounding.
+MIN_MOTION = 1e-5
+# A stroke's usual motion is this quantile of the episode's, or this share of the largest where it mostly rests.
+USUAL_QUANTILE, USUAL_SHARE = 0.7, 0.3
+# What counts as no motion at all is this share of the usual.
+REST_SHARE = 0.05
+# Motion sets off when it has risen by this share from a rest to the lower of the peaks around it, and ends at this
+# share of the last peak.
+ONSET_SHARE, END_SHARE = 0.25, 0.3
+# The logarithm of how many times more moves in a stroke than in the rest before it, at most.
+MAX_STRENGTH = 2.5
+# An episode ends at rest if its last motion is below this share of its largest.
+FINAL_REST_SHARE = 0.35
+NUM_COMPONENTS = 8
+
+
+@dataclass(frozen=True)
+class Motion:
+    """The motion of one episode of T frames.
+
+    Attributes:
+        amount: float64 (T-1,), the mean of 1 - cos over patches, from frame t to frame t+1.
+        moving: float64 (T-1, D), the unit patch features of frame t+1, summed with their share of ``amount``.
+        to_last, to_first: float64 (T,), mean patch cosine to the last and to the first frame.
+    """
+
+    amount: np.ndarray
+    moving: np.ndarray
+    to_last: np.ndarray
+    to_first: np.ndarray
+
+
+def motion_of(features: Tensor) -> Motion:
+    """Motion of features (T, P, D) with T >= 2."""
+    first, last = _unit(features[0]), _unit(features[-1])
+    before = first
+    amount, moving, to_last, to_first = [], [], [_cosine(first, last)], [1.0]
+    for after in _units(features[1:]):
+        change = (1 - (before * after).sum(-1)).clamp(min=0)
+        amount.append(float(change.mean()))
+        moving.append((change @ after / len(change)).double().numpy())
+        to_last.append(_cosine(after, last))
+        to_first.append(_cosine(after, first))
+        before = after
+    return Motion(np.array(amount), np.stack(moving), np.array(to_last), np.array(to_first))
+
+
+def boundary_strength(motion: Motion) -> np.ndarray:
+    """Where stages may start: where motion sets off again after a rest, and where the last motion ends.
+
+    Returns:
+        float64 (T,): at the first frame that has moved again, the logarithm of how many times more moves at the lower
+        of the two peaks around the rest than in the rest itself; 0 everywhere else.
+    """
+    amount = motion.amount
+    num_frames = len(amount) + 1
+    strength = np.zeros(num_frames)
+    usual = _usual(amount)
+    if usual < MIN_MOTION:
+        return strength
+    level = amount / usual + REST_SHARE
+    for rest in range(1, len(level) - 1):
+        if level[rest] <= level[rest - 1] and level[rest] < level[rest + 1]:
+            peak = min(_highest_before(level, rest), _highest_before(level[::-1], len(level) - 1 - rest))
+            is_moving = level[rest:] >= level[rest] + ONSET_SHARE * (peak - level[rest])
+            onset = rest + int(np.argmax(is_moving)) + 1
+            strength[onset] = max(strength[onset], np.log(peak / level[rest]))
+    if level[-1] < FINAL_REST_SHARE * level.max():
+        peak, end = _end_of_motion(level)
+        strength[end] = max(strength[end], np.log(level[peak] / level[-1]))
+        strength[end + 1 :] = 0
+    return np.minimum(strength, MAX_STRENGTH)
+
+
+def evidence_of(motions: Sequence[Motion]) -> list[Evidence]:
+    """What the episodes of a task say about their boundaries, in terms that they share."""
+    total = sum(motion.amount.sum() for motion in motions)
+    mean = sum(motion.moving.sum(axis=0) for motion in motions) / max(total, MIN_MOTION)
+    # What moves, without what always moves.
+    deviations = [motion.moving - motion.amount[:, None] * mean for motion in motions]
+    scaled = [
+        own / np.sqrt(np.maximum(m.amount, MIN_MOTION))[:, None] for own, m in zip(deviations, motions, strict=True)
+    ]
+    components = np.linalg.svd(np.concatenate(scaled), full_matrices=False)[2][:NUM_COMPONENTS]
+    return [
+        Evidence(boundary_strength(motion), _position(motion), _summed(own @ components.T))
+        for motion, own in zip(motions, deviations, strict=True)
+    ]
+
+
+def _position(motion: Motion) -> np.ndarray:
+    """(T, 4): shares of motion and of time gone by, and how near the last and how far from the first frame is."""
+    path = _summed(np.sqrt(np.maximum(motion.amount - REST_SHARE * _usual(motion.amount), 0)))
+    time = np.arange(len(path)) / (len(path) - 1)
+    near, far = motion.to_last - motion.to_last.min(), 1 - motion.to_first
+    columns = (path, time, near * np.sqrt(0.5), far * np.sqrt(0.5))
+    scales = (path.max(), 1.0, near.max(), far.max())
+    return np.stack([column / max(scale, 1e-9) for column, scale in zip(columns, scales, strict=True)], axis=1)
+
+
+def _usual(amount: np.ndarray) -> float:
+    return max(float(np.quantile(amount, USUAL_QUANTILE)), USUAL_SHARE * float(amount.max()))
+
+
+def _end_of_motion(level: np.ndarray) -> tuple[int, int]:
+    """The last peak, and the first frame after it in which little moves any more."""
+    peak = int(np.flatnonzero(level >= 0.4 * min(1.0, level.max()))[-1])
+    while peak > 0 and level[peak - 1] > level[peak]:
+        peak -= 1
+    is_low = level[peak:] <= END_SHARE * level[peak]
+    return peak, peak + int(np.argmax(is_low)) if is_low.any() else len(level) - 1
+
+
+def _highest_before(level: np.ndarray, rest: int) -> float:
+    """The highest level before a rest, as far back as it stays above the rest."""
+    below = np.flatnonzero(level[:rest] < level[rest])
+    start = int(below[-1]) + 1 if len(below) else 0
+    return float(level[start : rest + 1].max())
+
+
+def _summed(steps: np.ndarray) -> np.ndarray:
+    return np.concatenate([np.zeros((1, *steps.shape[1:])), np.cumsum(steps, axis=0)])
+
+
+def _units(features: Tensor) -> Iterator[Tensor]:
+    for frame in features:
+        yield _unit(frame)
+
+
+def _unit(frame: Tensor) -> Tensor:
+    return torch.nn.functional.normalize(frame.float().cpu(), dim=-1)
+
+
+def _cosine(left: Tensor, right: Tensor) -> float:
+    return float((left * right).sum(-1).mean())
