@@ -106,6 +106,9 @@ ENVS = Registry(
         "maniskill": Entry(
             "feat2go.envs.maniskill.env:ManiSkill", "any ManiSkill3 task by id", "Linux, Vulkan (feat2go doctor)"
         ),
+        "put_on": Entry(
+            "feat2go.envs.put_on.env:PutOn", "ManiSkill3 'put X on Y' in 20 settings", "Linux, Vulkan (feat2go doctor)"
+        ),
     },
 )
 

@@ -13,8 +13,9 @@ from feat2go.registry import ENVS
 ARGUMENTS = {
     "tabletop": {"num_envs": 3, "image_size": 48, "max_episode_steps": 20, "workspace": 0.4},
     "maniskill": {"task": "PushCube-v1", "num_envs": 2, "image_size": 64, "max_episode_steps": 20},
+    "put_on": {"num_envs": 2, "image_size": 64, "max_episode_steps": 40},
 }
-NEED_VULKAN = {"maniskill"}
+NEED_VULKAN = {"maniskill", "put_on"}
 
 
 @pytest.fixture(

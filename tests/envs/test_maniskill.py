@@ -187,7 +187,7 @@ def test_without_vulkan_one_sentence_names_the_command(monkeypatch):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", [name for name, task in TASKS.items() if task.sentence is None])
 def test_every_template_of_a_task_occurs_and_follows_from_the_seed(task):
     known = task_named(task)
     drawn = [known.instruction(seed) for seed in range(100)]

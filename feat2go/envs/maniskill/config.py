@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 Vector = tuple[float, float, float]
 
@@ -21,6 +23,7 @@ class SimulationConfig:
         max_episode_steps: None for the task's own limit.
         expert_noise, expert_tempo, expert_detours: see ``env.ManiSkill``.
         dense_reward: compute the task's own reward with every action.
+        task_options: further arguments of the task's constructor.
     """
 
     task: str
@@ -34,6 +37,7 @@ class SimulationConfig:
     expert_tempo: float
     expert_detours: int
     dense_reward: bool = False
+    task_options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,17 @@ import torch
 
 from feat2go.envs.maniskill.end_effector import EndEffectorControl, can_replace
 
+# For a robot that takes metres and radians, such as the WidowX of the Bridge dataset.
+_RAW_METRES_PER_UNIT, _RAW_RADIANS_PER_UNIT = 0.1, 0.5
+
 
 class Control:
     """Carries out flat actions of one robot, or of several one after the other.
 
     End-effector actions are (x, y, z, rx, ry, rz, gripper) per arm, in the axes of the robot's base: a translation of
     0.1 m per unit, a right-handed rotation vector of 0.1 rad per unit whose length is cut at 1 unit, and a gripper that
-    opens at +1 and closes at -1. Joint actions are one delta per joint (0.1 rad per unit for the Panda), then the
-    gripper.
+    opens at +1 and closes at -1. A robot whose own actions are in metres and radians gets 0.5 rad per unit. Joint
+    actions are one delta per joint (0.1 rad per unit for the Panda), then the gripper.
 
     Attributes:
         agents: the robots.
@@ -31,14 +34,14 @@ class Control:
         self._is_dict = several is not None
         self.agents = list(self._agents.values())
         self.action_dim = sum(self._widths)
-        self._signs = np.concatenate([_signs(agent, control) for agent in self.agents])
+        self._scales = np.concatenate([_scales(agent, control) for agent in self.agents])
         if control == "ee":
             for agent in self.agents:
                 _speed_up(agent.controller.controllers["arm"])
 
     def apply(self, actions: np.ndarray) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Carry out float32 (N, A); returns the task's reward (N,), if it is told to compute one, and its flags."""
-        command = torch.from_numpy(actions * self._signs).to(self._env.device)
+        command = torch.from_numpy(actions * self._scales).to(self._env.device)
         parts = torch.split(command, self._widths, dim=1)
         step = self._env.step(dict(zip(self._agents, parts, strict=True)) if self._is_dict else command)
         _, reward, *_, flags = step
@@ -50,10 +53,15 @@ def _speed_up(arm: Any) -> None:
         arm.set_action = EndEffectorControl(arm)
 
 
-def _signs(agent: Any, control: str) -> np.ndarray:
-    """+1 or -1 for each dimension of an action."""
-    signs = np.ones(agent.single_action_space.shape[0], np.float32)
-    if control == "ee":
+def _scales(agent: Any, control: str) -> np.ndarray:
+    """What ManiSkill is given for one unit of each dimension of an action."""
+    scales = np.ones(agent.single_action_space.shape[0], np.float32)
+    if control != "ee":
+        return scales
+    config = agent.controller.controllers["arm"].config
+    if config.normalize_action:
         # ManiSkill multiplies rotations by rot_lower, which is negative, so it turns the other way round.
-        signs[3:6] = np.sign(agent.controller.controllers["arm"].config.rot_lower)
-    return signs
+        scales[3:6] = np.sign(config.rot_lower)
+    else:
+        scales[:3], scales[3:6] = _RAW_METRES_PER_UNIT, _RAW_RADIANS_PER_UNIT
+    return scales

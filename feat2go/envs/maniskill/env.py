@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -48,6 +48,7 @@ class ManiSkill:
         camera_position: metres in the world frame; by default a view chosen for the task, else its stock view.
         camera_target: what the camera looks at; goes with ``camera_position``.
         camera_fov: vertical field of view in radians.
+        task_options: further arguments of the task's constructor, for a task that takes some.
         dense_reward: give the task's own dense reward with every step, between 0 and about 1 for an action.
         light_assets: low-poly robot and small floor, for software rendering; by default where there is no GPU.
         expert_noise: standard deviation of Gaussian noise on the expert's motion, in action units.
@@ -82,6 +83,7 @@ class ManiSkill:
         expert_detours: int = 0,
         terminate_on_success: bool = True,
         dense_reward: bool = False,
+        task_options: dict[str, Any] | None = None,
     ) -> None:
         require_installed()
         _require(num_envs >= 1, f"num_envs must be at least 1, got {num_envs}")
@@ -102,6 +104,7 @@ class ManiSkill:
         self.image_size = image_size
         self.terminate_on_success = terminate_on_success
         self._task = task_named(task)
+        self._task_options = task_options or {}
         self.milestones = self._task.milestone_names
         self._control = control
         self._gives_reward = dense_reward
@@ -118,6 +121,7 @@ class ManiSkill:
             expert_tempo=expert_tempo,
             expert_detours=expert_detours,
             dense_reward=dense_reward,
+            task_options=task_options or {},
         )
         self._simulation = _start(config, num_envs, num_workers, on_gpu)
         self.action_dim = self._simulation.info.action_dim
@@ -206,7 +210,7 @@ class ManiSkill:
         return Observation(
             images={"base": torch.from_numpy(frames.images.copy())},
             state=torch.from_numpy(frames.state.copy()),
-            instruction=[self._task.instruction(seed) for seed in self._seeds],
+            instruction=[self._task.instruction(seed, self._task_options) for seed in self._seeds],
         )
 
     def _final_observation(self, rows: list[int]) -> Observation:
@@ -214,7 +218,7 @@ class ManiSkill:
         return Observation(
             images={"base": torch.from_numpy(frames.final_images[rows])},
             state=torch.from_numpy(frames.final_state[rows]),
-            instruction=[self._task.instruction(self._seeds[row]) for row in rows],
+            instruction=[self._task.instruction(self._seeds[row], self._task_options) for row in rows],
         )
 
     def _require_reset(self) -> None:

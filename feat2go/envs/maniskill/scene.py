@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -90,8 +91,11 @@ class Scene:
         """uint8 (N, H, W, 3): what the first camera sees now."""
         self.env.scene.update_render(update_sensors=True, update_human_render_cameras=False)
         self._sensor.capture()
-        seen = self._sensor.get_obs(rgb=True, depth=False, position=False, segmentation=False)
+        compose = getattr(self.env, "compose_images", None)
+        seen = self._sensor.get_obs(rgb=True, depth=False, position=False, segmentation=compose is not None)
         images: np.ndarray = seen["rgb"].cpu().numpy()
+        if compose is not None:
+            images = compose(images, seen["segmentation"][..., 0].cpu().numpy())
         return images
 
     def states(self) -> np.ndarray:
@@ -170,10 +174,11 @@ def _renew_physics(scene: Any) -> None:
 
 def _make(config: SimulationConfig, num_rows: int, device: str) -> Any:
     import gymnasium as gym
-    import mani_skill.envs  # noqa: F401  registers the tasks
+    import mani_skill.envs  # noqa: F401  registers ManiSkill's own tasks
     from mani_skill.utils import sapien_utils
     from mani_skill.utils.registration import REGISTERED_ENVS
 
+    importlib.import_module(task_named(config.task).module)
     require_task(config.task)
     sensors: dict[str, Any] = {"width": config.image_size, "height": config.image_size, "shader_pack": "minimal"}
     if config.view is not None:
@@ -198,7 +203,7 @@ def _make(config: SimulationConfig, num_rows: int, device: str) -> Any:
         options["reward_mode"] = "none"
     try:
         with _refusing_downloads():
-            return gym.make(config.task, **options).unwrapped
+            return gym.make(config.task, **options, **config.task_options).unwrapped
     except (RuntimeError, AssertionError, OSError, ImportError) as error:
         explained = explain(error, config.task)
         if explained is None:

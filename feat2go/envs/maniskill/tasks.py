@@ -6,8 +6,9 @@ and its own time limit.
 
 from __future__ import annotations
 
+import importlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,19 +45,28 @@ class Task:
         milestones: name -> predicate, in the order in which they are passed on the way to success, without success.
         camera: None for the stock view.
         max_episode_steps: None for the task's own limit.
+        module: imported before the task is built; it registers it.
+        sentence: ``"package.module:function"`` for a task whose words depend on more than a template: of an episode's
+            seed and the task's options.
     """
 
     instructions: tuple[str, ...]
     milestones: dict[str, Predicate]
     camera: Camera | None = None
     max_episode_steps: int | None = None
+    module: str = "mani_skill.envs"
+    sentence: str | None = None
 
     @property
     def milestone_names(self) -> tuple[str, ...]:
         return (*self.milestones, "success")
 
-    def instruction(self, seed: int) -> str:
-        """The words of the episode with this seed."""
+    def instruction(self, seed: int, options: Mapping[str, Any] | None = None) -> str:
+        """The words of the episode with this seed, in a task with these options."""
+        if self.sentence is not None:
+            module, _, function = self.sentence.partition(":")
+            words: str = getattr(importlib.import_module(module), function)(seed, **options or {})
+            return words
         return self.instructions[int(np.random.default_rng(seed).integers(len(self.instructions)))]
 
 
@@ -158,5 +168,16 @@ TASKS = {
         },
         camera=Camera((0.4, 0.0, 0.37), (0.0, 0.0, 0.03), 0.64),
         max_episode_steps=80,
+    ),
+    "PutOn-v1": Task(
+        instructions=(),
+        milestones={
+            "reached": _flag("is_near"),
+            "grasped": _flag("is_grasped"),
+            "lifted": _flag("is_lifted"),
+            "above": _flag("is_above"),
+        },
+        module="feat2go.envs.put_on.simulation",
+        sentence="feat2go.envs.put_on.words:sentence",
     ),
 }

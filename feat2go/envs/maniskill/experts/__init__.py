@@ -10,6 +10,7 @@ from feat2go.envs.maniskill.experts.expert import Expert, Plan
 from feat2go.envs.maniskill.experts.pick_cube import pick_cube
 from feat2go.envs.maniskill.experts.place_sphere import place_sphere
 from feat2go.envs.maniskill.experts.push_pull import pull_cube, push_cube
+from feat2go.envs.maniskill.experts.put_on import put_on
 from feat2go.envs.maniskill.experts.stack_cube import stack_cube
 
 EXPERTS: dict[str, Plan] = {
@@ -18,6 +19,7 @@ EXPERTS: dict[str, Plan] = {
     "PushCube-v1": push_cube,
     "PullCube-v1": pull_cube,
     "PlaceSphere-v1": place_sphere,
+    "PutOn-v1": put_on,
 }
 
 

@@ -42,7 +42,7 @@ class Arm:
 
     def __init__(self, env: Any, row: int, noise: float, tempo: float) -> None:
         self.env = env
-        self._row = row
+        self.row = row
         self._noise = noise
         self._tempo = tempo
         self.reseed(0)
@@ -74,7 +74,7 @@ class Arm:
 
     def is_grasping(self, actor: Any) -> bool:
         """Whether both fingers press on it."""
-        return bool(self.env.agent.is_grasping(actor)[self._row])
+        return bool(self.env.agent.is_grasping(actor)[self.row])
 
     def command(self, target: Position, gripper: float, yaw: float | None = None, speed: float = 1.0) -> Action:
         """One step towards ``target``, upright, and towards ``yaw`` modulo 180 degrees."""
@@ -160,7 +160,7 @@ class Arm:
         return Rotation.from_euler("z", self.yaw + turn) * _DOWN * present.inv()
 
     def _pose(self, body: Any) -> np.ndarray:
-        pose: np.ndarray = body.pose.raw_pose[self._row].cpu().numpy()
+        pose: np.ndarray = body.pose.raw_pose[self.row].cpu().numpy()
         return pose.astype(np.float64)
 
 
