@@ -85,8 +85,13 @@ def boundary_strength(motion: Motion) -> np.ndarray:
     return np.minimum(strength, MAX_STRENGTH)
 
 
-def evidence_of(motions: Sequence[Motion]) -> list[Evidence]:
-    """What the episodes of a task say about their boundaries, in terms that they share."""
+def evidence_of(motions: Sequence[Motion], strengths: Sequence[np.ndarray]) -> list[Evidence]:
+    """What the episodes of a task say about their boundaries, in terms that they share.
+
+    Args:
+        motions: of each episode.
+        strengths: (T_e,) of each, how much a frame looks like the first of a stage.
+    """
     total = sum(motion.amount.sum() for motion in motions)
     mean = sum(motion.moving.sum(axis=0) for motion in motions) / max(total, MIN_MOTION)
     # What moves, without what always moves.
@@ -96,8 +101,8 @@ def evidence_of(motions: Sequence[Motion]) -> list[Evidence]:
     ]
     components = np.linalg.svd(np.concatenate(scaled), full_matrices=False)[2][:NUM_COMPONENTS]
     return [
-        Evidence(boundary_strength(motion), _position(motion), _summed(own @ components.T))
-        for motion, own in zip(motions, deviations, strict=True)
+        Evidence(strength, _position(motion), _summed(own @ components.T))
+        for strength, motion, own in zip(strengths, motions, deviations, strict=True)
     ]
 
 

@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 from torch import Tensor
 
-from feat2go.clustering.alignment import Weights, common_boundaries, strongest_boundaries
-from feat2go.clustering.motion import Motion, evidence_of, motion_of
-from feat2go.core.similarity import require_features
+from feat2go.clustering.alignment import Weights
+from feat2go.clustering.motion import boundary_strength
+from feat2go.clustering.together import Choice, segment_together
 from feat2go.core.types import Stages
-
-# Longer episodes are looked at in so many frames: alignment takes time with their square.
-MAX_FRAMES = 400
-# An episode shorter than this share of the task's median length says nothing about the others.
-MIN_LENGTH_SHARE = 0.25
 
 
 class Strokes:
@@ -52,19 +46,13 @@ class Strokes:
         position: float = 8.0,
         change: float = 2.0,
     ) -> None:
-        if min_stage < 1:
-            raise ValueError(f"min_stage must be at least 1 frame; got {min_stage}")
-        if not 1 <= min_stages <= max_stages:
-            raise ValueError(f"1 <= min_stages <= max_stages must hold; got {min_stages} and {max_stages}")
-        for name, value in (("strong", strong), ("position", position), ("change", change)):
-            if not 0 <= value < np.inf:
-                raise ValueError(f"{name} must be a finite number of at least 0; got {value}")
         self.strong = strong
         self.min_stages = min_stages
         self.max_stages = max_stages
         self.min_stage = min_stage
         self.position = position
         self.change = change
+        self._choice = Choice(strong, min_stages, max_stages, min_stage, Weights(position, change))
 
     def segment(self, features: Tensor) -> Stages:
         """Features (T, P, D) of an episode alone -> stages of T frames.
@@ -82,33 +70,4 @@ class Strokes:
         Raises:
             ValueError: for empty or non-finite features.
         """
-        lengths, strides, motions = [], [], {}
-        for number, track in enumerate(features):
-            require_features(track)
-            stride = -(-len(track) // MAX_FRAMES)
-            lengths.append(len(track))
-            strides.append(stride)
-            if len(track) > 2:
-                motions[number] = motion_of(track[::stride])
-        typical = np.median(lengths) if lengths else 0
-        kept = {number: own for number, own in motions.items() if lengths[number] >= MIN_LENGTH_SHARE * typical}
-        cuts = dict(zip(kept, self._cuts(list(kept.values())), strict=True))
-        return [
-            Stages.from_boundaries([0, *(cut * strides[number] for cut in cuts.get(number, [])), length])
-            for number, length in enumerate(lengths)
-        ]
-
-    def _cuts(self, motions: Sequence[Motion]) -> list[list[int]]:
-        """Inner boundaries of every episode."""
-        if not motions:
-            return []
-        episodes = evidence_of(motions)
-        own = [strongest_boundaries(e, self.strong, self.min_stage, self.max_stages) for e in episodes]
-        if len(episodes) == 1:
-            return own
-        usual = sorted(len(cuts) for cuts in own)[(len(own) - 1) // 2]
-        num_possible = min(len(e) for e in episodes) // self.min_stage - 1
-        num_cuts = min(max(usual, self.min_stages - 1), num_possible)
-        if num_cuts < 1 or not any(e.strength.any() for e in episodes):
-            return [[] for _ in episodes]
-        return common_boundaries(episodes, num_cuts, Weights(self.position, self.change), self.min_stage)
+        return segment_together(features, lambda _, motion: boundary_strength(motion), self._choice)

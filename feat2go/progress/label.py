@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 from urllib.parse import quote
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from feat2go import __version__
-from feat2go.core.protocols import Clustering, Encoder
+from feat2go.core.protocols import Clustering, Encoder, TaskClustering
 from feat2go.core.types import Episode, ProgressTrack, Stages
 from feat2go.progress.structural import Scope, structural_progress
 from feat2go.progress.table import label_writer
@@ -49,6 +50,9 @@ def label_episodes(
     frame to measure progress against. The file appears when all episodes are done; after an interruption, an encoder
     with a feature cache makes the second run short.
 
+    A clustering with ``segment_all`` sees all episodes of a task together before the first is labelled. They are then
+    encoded twice, which a feature cache spares.
+
     Args:
         episodes: with unique uids.
         encoder: frames to patch features.
@@ -67,6 +71,10 @@ def label_episodes(
     metadata = label_metadata(encoder, clustering, beta, scope, camera)
     num_skipped = 0
     labelled: set[str] = set()
+    known: dict[str, Stages] = {}
+    if isinstance(clustering, TaskClustering):
+        episodes = list(episodes)
+        known = _segment_tasks([e for e in episodes if e.success], camera, encoder, clustering)
     with label_writer(Path(output), metadata) as append:
         for episode in episodes:
             if not episode.success:
@@ -74,7 +82,8 @@ def label_episodes(
             elif episode.uid in labelled:
                 raise ValueError(f"episode '{episode.uid}' appears twice; uids must be unique")
             else:
-                append(episode.uid, _label(episode, camera, encoder, clustering, beta, scope, pictures))
+                stages = known.get(episode.uid)
+                append(episode.uid, _label(episode, camera, encoder, clustering, stages, beta, scope, pictures))
                 labelled.add(episode.uid)
             if on_episode is not None:
                 on_episode(episode)
@@ -97,11 +106,49 @@ def label_metadata(
     }
 
 
+class _Tracks(Sequence[Tensor]):
+    """Features of episodes, encoded when they are read."""
+
+    def __init__(self, episodes: Sequence[Episode], camera: str | None, encoder: Encoder) -> None:
+        self._episodes = episodes
+        self._camera = camera
+        self._encoder = encoder
+
+    def __len__(self) -> int:
+        return len(self._episodes)
+
+    @overload
+    def __getitem__(self, index: int) -> Tensor: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Tensor]: ...
+    def __getitem__(self, index: int | slice) -> Tensor | list[Tensor]:
+        if isinstance(index, slice):
+            return [self[number] for number in range(len(self))[index]]
+        frames = np.asarray(self._episodes[index].view(self._camera)[:])
+        return self._encoder.encode_episode(torch.from_numpy(frames)).features
+
+
+def _segment_tasks(
+    episodes: Sequence[Episode], camera: str | None, encoder: Encoder, clustering: TaskClustering
+) -> dict[str, Stages]:
+    """Uid -> stages; the episodes of one task are seen together."""
+    known: dict[str, Stages] = {}
+    for task in dict.fromkeys(episode.env_id for episode in episodes):
+        members = [episode for episode in episodes if episode.env_id == task]
+        try:
+            stages = clustering.segment_all(_Tracks(members, camera, encoder))
+        except ValueError as error:
+            raise ValueError(f"the episodes of '{task}' can't be labelled: {error}") from error
+        known |= {episode.uid: own for episode, own in zip(members, stages, strict=True)}
+    return known
+
+
 def _label(
     episode: Episode,
     camera: str | None,
     encoder: Encoder,
     clustering: Clustering,
+    stages: Stages | None,
     beta: float,
     scope: Scope,
     pictures: str | Path | None,
@@ -109,7 +156,7 @@ def _label(
     frames = np.asarray(episode.view(camera)[:])
     try:
         features = encoder.encode_episode(torch.from_numpy(frames)).features
-        stages = clustering.segment(features)
+        stages = stages or clustering.segment(features)
         track = structural_progress(features, stages, beta, scope)
     except ValueError as error:
         raise ValueError(f"episode '{episode.uid}' can't be labelled: {error}") from error

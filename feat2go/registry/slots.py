@@ -39,6 +39,10 @@ CLUSTERING = Registry(
         "strokes": Entry(
             "feat2go.clustering.strokes:Strokes", "strokes of motion, the same in all episodes of a task (ours)"
         ),
+        "trend_agglomerative": Entry(
+            "feat2go.clustering.trend_agglomerative:TrendAgglomerative",
+            "pieces of one trend, merged, the same in all episodes of a task",
+        ),
         "uvd": Entry("feat2go.clustering.uvd:UVD", "goals where the way to the next one stops getting shorter (UVD)"),
         "pelt": Entry(
             "feat2go.clustering.pelt:Pelt", "change points of the patch trajectory", "pip install 'feat2go[audit]'"

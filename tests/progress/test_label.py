@@ -10,7 +10,7 @@ from PIL import Image
 
 from feat2go import __version__
 from feat2go.clustering import Uniform
-from feat2go.core.types import Episode, FeatureTrack
+from feat2go.core.types import Episode, FeatureTrack, Stages
 from feat2go.progress import label_episodes, read_label_metadata, read_labels, structural_progress
 
 
@@ -196,3 +196,22 @@ def test_refuses_a_missing_or_damaged_file(tmp_path):
     path.write_bytes(b"PAR1 not really")
     with pytest.raises(ValueError, match="not a parquet file"):
         read_labels(path)
+
+
+class Together:
+    """Cuts every episode in the middle of the shortest of its task."""
+
+    def segment(self, features):
+        raise AssertionError("all episodes of a task are seen together")
+
+    def segment_all(self, features):
+        cut = min(len(track) for track in features) // 2
+        return [Stages.from_boundaries([0, cut, len(track)]) for track in features]
+
+
+def test_a_clustering_that_can_sees_all_successes_of_a_task(tmp_path):
+    episodes = [make_episode("a", 8), make_episode("b", 13), make_episode("c", 4, success=False)]
+    episodes.append(replace(make_episode("d", 20), env_id="another"))
+    label_episodes(iter(episodes), MeanColour(), Together(), tmp_path / "labels.parquet")
+    stages = {uid: own.stage.tolist() for uid, own in read_labels(tmp_path / "labels.parquet").items()}
+    assert stages == {"a": [0] * 4 + [1] * 4, "b": [0] * 4 + [1] * 9, "d": [0] * 10 + [1] * 10}
