@@ -31,9 +31,13 @@ class AtomicCheckpointIO(TorchCheckpointIO):
                 torch.save(checkpoint, file)
                 file.flush()
                 os.fsync(file.fileno())
-        except OSError as error:
+        except (OSError, RuntimeError) as error:
+            # PyTorch's writer covers the reason with an error of its own.
+            reason = error if isinstance(error, OSError) else error.__context__
+            if not isinstance(reason, OSError):
+                raise
             raise OSError(
-                f"the checkpoint {target} can't be written: {error.strerror or error}. {_what_is_kept(target)}"
+                f"the checkpoint {target} can't be written: {reason.strerror or reason}. {_what_is_kept(target)}"
             ) from error
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
