@@ -1,7 +1,10 @@
+import itertools
+import math
+
 import pytest
 import torch
 
-from feat2go.core.returns import gae
+from feat2go.core.returns import episode_returns, gae, group_advantage, leave_one_out
 
 NO = torch.zeros(3, 1, dtype=torch.bool)
 
@@ -76,3 +79,75 @@ def test_shapes_are_checked():
         gae(column(0, 0, 0), column(0, 0, 0), NO, NO, column(0, 0, 0), torch.zeros(2), 1.0, 1.0)
     with pytest.raises(ValueError, match="value has shape"):
         gae(column(0, 0, 0), column(0, 0), NO, NO, column(0, 0, 0), torch.zeros(1), 1.0, 1.0)
+
+
+def float64(*values):
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def test_group_advantage_by_hand():
+    returns, group = float64(1, 2, 4, 0, 10), torch.tensor([5, 5, 5, 2, 2])
+    # Means 7/3 and 5; unbiased deviations sqrt((16 + 1 + 25) / 9 / 2) and sqrt(50).
+    first, second = math.sqrt(42 / 18) + 1e-6, math.sqrt(50) + 1e-6
+    expected = float64(-4 / 3 / first, -1 / 3 / first, 5 / 3 / first, -5 / second, 5 / second)
+    torch.testing.assert_close(group_advantage(returns, group), expected, rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, 1 / 3, 1e8])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_group_of_equal_returns_has_no_advantage_at_all(value, dtype):
+    # The mean of three times 0.1 is not 0.1.
+    returns = torch.full((3,), value, dtype=dtype)
+    assert group_advantage(returns, torch.zeros(3, dtype=torch.int64)).tolist() == [0.0] * 3
+
+
+def test_nor_has_a_group_of_one():
+    assert group_advantage(float64(3, 4), torch.tensor([0, 1])).tolist() == [0.0, 0.0]
+    assert leave_one_out(float64(3, 4), torch.tensor([0, 1])).tolist() == [0.0, 0.0]
+
+
+def test_eps_is_beside_the_deviation():
+    advantage = group_advantage(float64(0, 2), torch.zeros(2, dtype=torch.int64), eps=math.sqrt(2))
+    assert advantage.tolist() == pytest.approx([-1 / (2 * math.sqrt(2)), 1 / (2 * math.sqrt(2))], rel=1e-12)
+
+
+def test_the_dtype_is_that_of_the_returns():
+    for dtype in (torch.float32, torch.float64):
+        returns, group = torch.tensor([0.0, 1.0], dtype=dtype), torch.zeros(2, dtype=torch.int64)
+        assert group_advantage(returns, group).dtype == leave_one_out(returns, group).dtype == dtype
+
+
+@pytest.mark.parametrize("function", [group_advantage, leave_one_out])
+def test_episodes_may_come_in_any_order_and_groups_have_any_number(function):
+    returns = float64(1, 2, 4, 0, 10, 10)
+    group = torch.tensor([0, 0, 0, 1, 1, 1])
+    expected = function(returns, group)
+    for order in itertools.islice(itertools.permutations(range(6)), 0, 720, 37):
+        order = torch.tensor(order)
+        moved = function(returns[order], 7 - 3 * group[order])
+        torch.testing.assert_close(moved, expected[order], rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("function", [group_advantage, leave_one_out])
+def test_the_advantages_of_a_group_add_up_to_nothing(function):
+    returns = torch.randn(40, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    group = torch.arange(40) % 5
+    total = torch.zeros(5, dtype=torch.float64).index_add_(0, group, function(returns, group))
+    torch.testing.assert_close(total, torch.zeros(5, dtype=torch.float64), rtol=0, atol=1e-12)
+
+
+def test_leave_one_out_by_hand():
+    advantage = leave_one_out(float64(1, 2, 6, 3), torch.tensor([0, 0, 0, 1]))
+    assert advantage.tolist() == pytest.approx([1 - 4, 2 - 3.5, 6 - 1.5, 0], abs=1e-12)
+
+
+@pytest.mark.parametrize("function", [group_advantage, leave_one_out])
+def test_no_episodes_and_other_shapes(function):
+    assert len(function(torch.zeros(0), torch.zeros(0, dtype=torch.int64))) == 0
+    with pytest.raises(ValueError, match=r"both \(E,\); got \(3,\) and \(2,\)"):
+        function(torch.zeros(3), torch.zeros(2, dtype=torch.int64))
+
+
+def test_returns_of_episodes():
+    reward = float64(1, 2, 4, 8).view(2, 2)
+    assert episode_returns(reward, torch.tensor([[0, -1], [0, 1]]), 3).tolist() == [5.0, 8.0, 0.0]
