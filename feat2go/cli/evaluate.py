@@ -39,6 +39,7 @@ def evaluate_policy(
     temperature: float = 0.0,
     value_model: str | None = None,
     num_videos: int = 4,
+    device: str = "auto",
 ) -> None:
     """Run a policy on episodes that it was not trained on, once each; print success with Wilson 95 % intervals.
 
@@ -53,13 +54,16 @@ def evaluate_policy(
         temperature: of the policy; 0 is greedy.
         value_model: folder of a frozen value model whose terminal predictions go into the table.
         num_videos: of successes and failures together, in each setting.
+        device: where policy and value model compute; by default a GPU, if there is one.
     """
     if episodes < 1:
         raise ValueError(f"episodes is at least 1; got {episodes}")
     split, _, first = seeds.partition(":")
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
     evaluation = _Evaluation(
-        policy=load_policy(checkpoint),
-        predictor=FrozenValue.load(value_model) if value_model else None,
+        policy=load_policy(checkpoint).to(device),
+        predictor=FrozenValue.load(value_model, device) if value_model else None,
         seeds=[episode_seed(split, int(first or 0) + i) for i in range(episodes)],
         split=split,
         temperature=temperature,

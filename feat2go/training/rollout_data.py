@@ -102,7 +102,8 @@ class RolloutDataModule(LightningDataModule):
 
     def setup(self, stage: str) -> None:
         if self._value_model is not None and self._predictor is None:
-            self._predictor = FrozenValue.load(self._value_model)
+            device = self.trainer.strategy.root_device if self.trainer else "cpu"
+            self._predictor = FrozenValue.load(self._value_model, device)
 
     def train_dataloader(self) -> RolloutLoader:
         if self._collector is None:

@@ -74,8 +74,9 @@ def shard(policy: Any, mesh: DeviceMesh) -> None:
         parameter.data = parameter.data.contiguous()
     for unit in [*policy.shard_units(), policy]:
         fully_shard(unit, mesh=mesh[_MESH_DIM])
-    for method in ("act", "evaluate"):
-        register_fsdp_forward_method(policy, method)
+    for method in ("act", "evaluate", "cloning_loss"):
+        if hasattr(policy, method):
+            register_fsdp_forward_method(policy, method)
 
 
 @contextmanager

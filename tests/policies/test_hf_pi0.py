@@ -1,12 +1,11 @@
 """pi0 through feat2go against direct calls of transformers' class."""
 
-import importlib.util
 import json
 import re
-from pathlib import Path
 
 import pytest
 import torch
+from policies.tiny_pi0 import write_tiny_pi0
 from transformers import PI0ForConditionalGeneration
 
 from feat2go.algorithms import BC
@@ -15,13 +14,6 @@ from feat2go.policies.hf_pi0 import HFPi0
 from feat2go.policies.load import load_policy
 
 ACTION_DIM, CHUNK, STATE_DIM = 7, 4, 6
-
-
-def load_maker():
-    spec = importlib.util.spec_from_file_location("tiny_pi0", Path(__file__).with_name("tiny_pi0.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -34,7 +26,7 @@ def one_thread():
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return load_maker().write_tiny_pi0(tmp_path_factory.mktemp("pi0"))
+    return write_tiny_pi0(tmp_path_factory.mktemp("pi0"))
 
 
 @pytest.fixture(scope="module")

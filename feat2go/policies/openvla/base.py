@@ -69,6 +69,7 @@ class TokenPolicy(nn.Module):
         self.num_images: int = settings.get("num_images", 1)
         self.chunk: int = settings.get("chunk", 1)
         self.action_dim: int = settings["action_dim"] or self._statistics_action_dim()
+        self.env_units = self._checked_units(settings["env_units"])
         self.critic_level: str = settings["critic_level"]
         dtype = choose_dtype(settings["dtype"], self.architecture)
         # A folder of adapters alone says what they belong to.
@@ -197,7 +198,10 @@ class TokenPolicy(nn.Module):
         raise NotImplementedError
 
     def encode(self, actions: Tensor) -> Tensor:
-        """Actions (B, C, A) in [-1, 1] -> token ids (B, C*A). Larger actions have smaller ids."""
+        """Actions (B, C, A) in [-1, 1] of the environment -> token ids (B, C*A). Larger actions have smaller ids."""
+        return self._tokens(self._from_env(actions))
+
+    def _tokens(self, actions: Tensor) -> Tensor:
         bins = to_bins(actions, self.architecture.num_action_bins)
         return (self.network.action_ids.stop - 1 - bins).flatten(-2)
 
@@ -220,6 +224,30 @@ class TokenPolicy(nn.Module):
             ValueError: if the checkpoint has no such data set.
         """
         return self.statistics.unnormalize(actions, dataset_name or self.unnorm_key)
+
+    def _for_env(self, actions: Tensor) -> Tensor:
+        """Normalised actions (..., A) -> in [-1, 1] of the environment."""
+        if self.env_units is None:
+            return actions
+        own = self.unnormalize(actions)
+        is_scaled = self.statistics.is_scaled(self.unnorm_key).to(own.device)
+        gripper = torch.where(own > 0.5, 1.0, -1.0)
+        return torch.where(is_scaled, own / self.env_units.to(own), gripper).clamp(-1, 1)
+
+    def _from_env(self, actions: Tensor) -> Tensor:
+        """What an environment carried out (..., A) -> normalised."""
+        if self.env_units is None:
+            return actions
+        is_scaled = self.statistics.is_scaled(self.unnorm_key).to(actions.device)
+        own = torch.where(is_scaled, actions * self.env_units.to(actions), (actions + 1) / 2)
+        return self.statistics.normalize(own, self.unnorm_key)
+
+    def _checked_units(self, units: Sequence[float] | None) -> Tensor | None:
+        if units is None:
+            return None
+        if len(units) != self.action_dim or min(units) <= 0:
+            raise ValueError(f"env_units are {self.action_dim} numbers above 0, one for each dimension; got {units}")
+        return torch.tensor(units)
 
     def shard_units(self) -> list[nn.Module]:
         """The blocks of the towers and of the language model, and the projector."""

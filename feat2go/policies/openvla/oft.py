@@ -45,6 +45,9 @@ class OpenVLAOFT(TokenPolicy):
         prompt: ``openvla``, ``v01`` or a text with ``{instruction}``.
         unnorm_key: data set whose statistics are used if none is named.
         action_dim: A; by default that of the statistics.
+        env_units: how much of the data set's own units (metres, radians) one unit of the environment's action is, for
+            each dimension. Actions are then un-normalised, converted and cut at 1; a gripper, which the statistics
+            leave as it is, opens above 0.5. By default the environment takes normalised actions.
         lora_rank: of low-rank adapters on a frozen network; 0 trains the network itself.
         lora_alpha: scale of the adapters, divided by the rank; the rank itself by default.
         lora_targets: which linear layers are adapted: ``all-linear``, or parts of module names such as ``q_proj``.
@@ -74,6 +77,7 @@ class OpenVLAOFT(TokenPolicy):
         prompt: str = "openvla",
         unnorm_key: str | None = None,
         action_dim: int | None = None,
+        env_units: list[float] | None = None,
         lora_rank: int = 0,
         lora_alpha: float | None = None,
         lora_targets: str | list[str] = "all-linear",
@@ -98,6 +102,7 @@ class OpenVLAOFT(TokenPolicy):
             "prompt": prompt,
             "unnorm_key": unnorm_key,
             "action_dim": action_dim,
+            "env_units": env_units,
             "lora_rank": lora_rank,
             "lora_alpha": lora_alpha,
             "lora_targets": lora_targets,
@@ -166,7 +171,7 @@ class OpenVLAOFT(TokenPolicy):
         index = sample(logits, temperature, generator)
         logprob = pick(log_probs(logits, temperature), index)
         tokens = index + first_id
-        return PolicyOutput(self.decode(tokens), tokens, logprob, self._values(states))
+        return PolicyOutput(self._for_env(self.decode(tokens)), tokens, logprob, self._values(states))
 
     def evaluate(self, tokens: Tensor, *, temperature: float = 1.0, **inputs: Tensor) -> PolicyEvaluation:
         """Log-probs, entropy and critic value of tokens (B, C*A) among the action tokens, with gradients.
@@ -213,8 +218,8 @@ class OpenVLAOFT(TokenPolicy):
             raise ValueError(_NO_LOG_PROBS)
         assert self.action_head is not None
         actions = self.action_head(states).float()
-        tokens = self.encode(actions)
-        return PolicyOutput(actions, tokens, torch.full(tokens.shape, torch.nan), self._values(states))
+        tokens = self._tokens(actions)
+        return PolicyOutput(self._for_env(actions), tokens, torch.full(tokens.shape, torch.nan), self._values(states))
 
 
 _NO_LOG_PROBS = (

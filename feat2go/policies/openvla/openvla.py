@@ -23,6 +23,9 @@ class OpenVLA(TokenPolicy):
         prompt: ``openvla``, ``v01`` or a text with ``{instruction}``.
         unnorm_key: data set that :meth:`unnormalize` uses if it is not told.
         action_dim: A; by default that of the statistics.
+        env_units: how much of the data set's own units (metres, radians) one unit of the environment's action is, for
+            each dimension. Actions are then un-normalised, converted and cut at 1; a gripper, which the statistics
+            leave as it is, opens above 0.5. By default the environment takes normalised actions.
         lora_rank: of low-rank adapters on a frozen network; 0 trains the network itself.
         lora_alpha: scale of the adapters, divided by the rank; the rank itself by default.
         lora_targets: which linear layers are adapted: ``all-linear``, or parts of module names such as ``q_proj``.
@@ -46,6 +49,7 @@ class OpenVLA(TokenPolicy):
         prompt: str = "openvla",
         unnorm_key: str | None = None,
         action_dim: int | None = None,
+        env_units: list[float] | None = None,
         lora_rank: int = 0,
         lora_alpha: float | None = None,
         lora_targets: str | list[str] = "all-linear",
@@ -60,6 +64,7 @@ class OpenVLA(TokenPolicy):
             "prompt": prompt,
             "unnorm_key": unnorm_key,
             "action_dim": action_dim,
+            "env_units": env_units,
             "lora_rank": lora_rank,
             "lora_alpha": lora_alpha,
             "lora_targets": lora_targets,
@@ -105,7 +110,7 @@ class OpenVLA(TokenPolicy):
             states = self._states(patches, prompt, lengths, tokens)
             logits = self.network.logits(states)[..., first_id:stop_id]
         logprob = pick(log_probs(logits, temperature), index)
-        return PolicyOutput(self.decode(tokens), tokens, logprob, self._values(states))
+        return PolicyOutput(self._for_env(self.decode(tokens)), tokens, logprob, self._values(states))
 
     def evaluate(self, tokens: Tensor, *, temperature: float = 1.0, **inputs: Tensor) -> PolicyEvaluation:
         """Log-probs, entropy and critic value of tokens (B, A) among the action tokens, with gradients.

@@ -64,6 +64,22 @@ class Statistics:
         values = torch.where(mask, 0.5 * (values + 1) * (high - low + self._epsilon) + low, values)
         return values.to(actions.dtype)
 
+    def normalize(self, actions: Tensor, dataset: str | None) -> Tensor:
+        """Actions (..., A) in the data set's own units -> in [-1, 1], as they are for training.
+
+        Raises:
+            ValueError: for an unknown data set, or actions of another size.
+        """
+        low, high, mask = self._range(dataset, "action", actions)
+        values = actions.double()
+        scaled = (2 * (values - low) / (high - low + 1e-8) - 1).clamp(-1, 1)
+        return torch.where(mask, scaled, values).to(actions.dtype)
+
+    def is_scaled(self, dataset: str | None) -> Tensor:
+        """Bool (A,): which dimensions of an action the statistics scale."""
+        statistics = self._of(dataset, "action")
+        return torch.tensor(statistics.get("mask", [True] * len(statistics["min" if "min" in statistics else "q01"])))
+
     def normalize_proprio(self, state: Tensor, dataset: str | None) -> Tensor:
         """State (..., S) -> float32 in [-1, 1]. Masked dimensions are clipped only.
 
