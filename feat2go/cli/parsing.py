@@ -22,7 +22,8 @@ def install_names() -> None:
     def load(text: str) -> Any:
         return expand(_yaml_loader(text))
 
-    set_loader("yaml", load)
+    # Without its exceptions, jsonargparse would not take text that begins like YAML, as a prompt with {image} does.
+    set_loader("yaml", load, exceptions=(yaml.YAMLError,))
 
 
 def read_argv(argv: Sequence[str]) -> list[str]:

@@ -13,7 +13,7 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from feat2go.core.seeding import require_split
+from feat2go.core.seeding import generator, require_split
 from feat2go.data import open_dataset
 from feat2go.data.split import held_out
 from feat2go.progress import read_labels
@@ -54,7 +54,8 @@ class ValueDataModule(LightningDataModule):
 
     What the network's frozen part makes of a frame is computed once, before the first epoch, and kept in memory; or,
     for more frames than memory holds, they are streamed from disk in every epoch. Failed episodes have no target: they
-    are only held out, for the success/failure AUROC. Episodes without an instruction are left out.
+    are only held out, for the success/failure AUROC; of a stream no more of them than successes. Episodes without an
+    instruction are left out.
 
     Args:
         dataset: folders or files of episodes.
@@ -126,10 +127,17 @@ class ValueDataModule(LightningDataModule):
             numbers = range(first, len(self._episodes))
             successes = [number for number in numbers if self._episodes[number][0].success]
             places = held_out(len(successes), self._validation_share, self._seed)
-            training = set(successes) - {successes[place] for place in places}
-            self._training += sorted(training)
-            self._validation += sorted(set(numbers) - training)
+            validation = {successes[place] for place in places}
+            self._training += sorted(set(successes) - validation)
+            self._validation += sorted(validation | self._failures(set(numbers) - set(successes), len(validation)))
         require_split((episode.seed for episode, _ in self._episodes), ("train", "development"), "a value model")
+
+    def _failures(self, failures: set[int], num_successes: int) -> set[int]:
+        """Those to validate with: all, but of a stream no more than there are successes."""
+        if not self._streaming or len(failures) <= num_successes:
+            return failures
+        order = torch.randperm(len(failures), generator=generator(self._seed, "held-out failures"))
+        return {sorted(failures)[place] for place in order[:num_successes].tolist()}
 
     def train_dataloader(self) -> Any:
         if self._streaming:
