@@ -250,8 +250,8 @@ class TokenPolicy(nn.Module):
         return torch.tensor(units)
 
     def shard_units(self) -> list[nn.Module]:
-        """The blocks of the towers and of the language model, and the projector."""
-        return [*self.network.blocks, self.network.projector]
+        """The blocks of the towers and of the language model, the projector, and the critic, whose dtype is its own."""
+        return [*self.network.blocks, self.network.projector, self.critic]
 
     def _judge(self, states: Tensor, tokens: Tensor, temperature: float) -> PolicyEvaluation:
         """What the states (B, C*A, D) say of the tokens."""

@@ -295,3 +295,13 @@ def test_rotary_frequencies_survive_a_change_of_precision(tiny):
     assert after.dtype == torch.float32
     assert torch.equal(before, after)
     assert policy.act(**inputs_of(policy)).value.dtype == torch.float32
+
+
+def test_what_is_sharded_together_has_one_dtype(tiny, name):
+    """FSDP2 asks for it, and a bfloat16 network has a float32 critic."""
+    policy = make(tiny, name, dtype="bfloat16")
+    units = policy.shard_units()
+    in_units = {id(parameter) for unit in units for parameter in unit.parameters()}
+    rest = [parameter for parameter in policy.parameters() if id(parameter) not in in_units]
+    for group in (*[list(unit.parameters()) for unit in units], rest):
+        assert len({parameter.dtype for parameter in group}) == 1
