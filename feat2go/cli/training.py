@@ -58,6 +58,11 @@ class TrainingCLI(LightningCLI):
         try:
             with naming_lost_processes():
                 super()._run_subcommand(subcommand)
+        except RuntimeError as error:
+            if not str(error).startswith("Error(s) in loading state_dict"):
+                raise
+            differing = " ".join(str(error).split())
+            raise ValueError(f"the checkpoint of --ckpt_path is of another config: {differing}") from error
         except SystemExit as exit:
             # Lightning's own answer to Ctrl-C.
             if not isinstance(exit.__context__, KeyboardInterrupt):

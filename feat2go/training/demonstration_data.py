@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from lightning.pytorch import LightningDataModule
-from torch.utils.data import DataLoader, RandomSampler
+from torch.utils.data import DataLoader, Dataset, DistributedSampler, RandomSampler
 
 from feat2go.core import Episode
+from feat2go.core.distributed import gather
 from feat2go.core.seeding import generator, require_split
 from feat2go.data import open_dataset
 from feat2go.data.windows import DemonstrationBatch, DemonstrationRows
@@ -47,6 +48,8 @@ class DemonstrationDataModule(LightningDataModule):
         self._batch_size = batch_size
         self._validation_share = validation_share
         self._seed = seed
+        self._generator = torch.Generator()
+        self._restored: list[torch.Tensor] = []
         self._train: Sequence[Episode] = []
         self._validation: Sequence[Episode] = []
 
@@ -61,13 +64,20 @@ class DemonstrationDataModule(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[DemonstrationBatch]:
         rows = self._rows(self._train)
-        draw = RandomSampler(
-            rows,
-            replacement=True,
-            num_samples=self._num_batches * self._batch_size,
-            generator=generator(self._seed, "draw", self._rank()),
-        )
+        rank, world_size = self._world()
+        if len(self._restored) == world_size:
+            self._generator.set_state(self._restored[rank])
+        else:
+            self._generator = generator(self._seed, "draw", rank)
+        draw = _Draw(rows, self._num_batches * self._batch_size, rank, world_size, self._generator)
         return DataLoader(rows, self._batch_size, sampler=draw, collate_fn=DemonstrationRows.collate)
+
+    def state_dict(self) -> dict[str, Any]:
+        """So that a resumed run draws the rows that would have come next. All processes must call."""
+        return {"draw": gather(self._generator.get_state())}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._restored = state_dict["draw"]
 
     def val_dataloader(self) -> DataLoader[DemonstrationBatch] | list[Any]:
         if not self._validation:
@@ -78,5 +88,24 @@ class DemonstrationDataModule(LightningDataModule):
         policy: Any = self.trainer.lightning_module.policy  # type: ignore[union-attr]
         return DemonstrationRows(episodes, policy.chunk)
 
-    def _rank(self) -> int:
-        return self.trainer.global_rank if self.trainer else 0
+    def _world(self) -> tuple[int, int]:
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
+
+class _Draw(DistributedSampler[Any]):
+    """Rows at random, others in each process.
+
+    A distributed sampler, or Lightning would put one of its own here, which goes over the data once.
+    """
+
+    def __init__(
+        self, rows: Dataset[Any], num_samples: int, rank: int, world_size: int, generator: torch.Generator
+    ) -> None:
+        super().__init__(rows, world_size, rank)
+        self._draw = RandomSampler(rows, replacement=True, num_samples=num_samples, generator=generator)  # type: ignore[arg-type]
+
+    def __len__(self) -> int:
+        return len(self._draw)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._draw)
