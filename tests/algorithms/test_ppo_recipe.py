@@ -47,7 +47,7 @@ def test_each_action_has_its_own_advantage(judged, table, level):
     )
     expected = torch.zeros(4, 4, dtype=torch.float64)
     for i, j in batch.mask.nonzero().tolist():
-        expected[j] -= advantage[i, j] * (torch.eye(4)[batch.tokens[i, j]] - 0.25) / num_terms
+        expected[j] -= advantage[i, j] * (torch.eye(4, dtype=torch.float64)[batch.tokens[i, j]] - 0.25) / num_terms
     torch.testing.assert_close(policy.logits.grad, expected, rtol=1e-9, atol=1e-12)
 
 

@@ -112,6 +112,16 @@ def test_an_episode_is_a_function_of_its_seed_and_actions_whatever_its_slot(env)
             assert torch.equal(getattr(moved, name), getattr(step, name)[slots])
 
 
+def test_slots_with_the_same_seed_are_in_the_same_state(env):
+    """What a group of episodes begins from; with one worker process per slot, across processes too."""
+    first = env.reset([seeds(env)[0]] * env.num_envs)
+    actions = random_actions(env, 3)[:1].expand(env.num_envs, -1, -1)
+    later = env.step(actions).observation
+    for slot in range(1, env.num_envs):
+        for observation in (first, later):
+            assert same(observation.select(torch.tensor([slot])), observation.select(torch.tensor([0])))
+
+
 def test_another_seed_is_another_episode(env):
     images = env.reset(seeds(env)).images[env.cameras[0]]
     others = env.reset(seeds(env, first=1000)).images[env.cameras[0]]
