@@ -34,6 +34,7 @@ def label_dataset(
     ray: str | None = None,
     ray_workers: int = 2,
     ray_gpus: float = 0.0,
+    skip_damaged: bool = False,
 ) -> None:
     """Turn demonstrations into progress targets: a parquet with episode, frame, stage, similarity and target.
 
@@ -51,11 +52,14 @@ def label_dataset(
             ``feat2go[ray]``. Its machines must see the dataset and the output's folder under the same paths.
         ray_workers: processes that label, each with an encoder of its own.
         ray_gpus: that each of them gets; below 1 shares one.
+        skip_damaged: leave out episodes that can't be read, naming them, rather than stop.
     """
     source = Path(dataset)
     beside = source / "labels.parquet" if source.is_dir() else source.with_suffix(".labels.parquet")
     target = Path(output) if output else beside
     if ray is not None:
+        if skip_damaged:
+            raise ValueError("skip_damaged doesn't go with ray: shards are counted in episodes of the dataset")
         # Only here: the module names what a worker does, and a label without Ray needs none of it.
         from feat2go.cli.label_shards import LabelJob, label_on_ray
 
@@ -63,7 +67,7 @@ def label_dataset(
         job = LabelJob(source, encoder, clustering, beta, scope, folder, camera, cache)
         _report(target, label_on_ray(job, ray, target, ray_workers, ray_gpus))
         return
-    episodes = open_dataset(source)
+    episodes = open_dataset(source, skip_damaged)
     built = encoder()
     count = itertools.count(1)
     with progress_bar(f"labelling {source}", len(episodes)) as update:
