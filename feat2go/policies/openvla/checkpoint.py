@@ -46,7 +46,9 @@ def resolve_folder(path_or_hub_id: str) -> Path:
     from huggingface_hub.errors import HFValidationError
 
     try:
-        return Path(snapshot_download(path_or_hub_id, allow_patterns=["*.json", "*.safetensors", "*.model", "*.pt"]))
+        patterns = ["*.json", "*.safetensors", "*.model", "*.pt"]
+        # Released adapters are merged into the weights already.
+        return Path(snapshot_download(path_or_hub_id, allow_patterns=patterns, ignore_patterns="lora_adapter/*"))
     except (OSError, HFValidationError) as error:
         reason = str(error).splitlines()[0]
         raise FileNotFoundError(

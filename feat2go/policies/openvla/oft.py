@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from feat2go.core.types import PolicyEvaluation, PolicyOutput
 from feat2go.policies.openvla import checkpoint as files
 from feat2go.policies.openvla.base import TokenPolicy
 from feat2go.policies.openvla.distribution import log_probs, pick, sample
+from feat2go.policies.openvla.film import FILM_FILES
 from feat2go.policies.openvla.heads import (
     ACTION_HEAD_FILES,
     PROPRIO_FILES,
@@ -115,6 +117,7 @@ class OpenVLAOFT(TokenPolicy):
         dtype_ = torch.float32 if lora_rank else self.network.dtype
         self.action_head = load_l1_head(self.folder, self.action_dim, width, dtype_) if head == "l1" else None
         self.proprio_projector = load_proprio_projector(self.folder, width, dtype_) if proprio else None
+        self._warn_of_unused_files({"head: l1": head == "l1", "proprio: true": proprio, "film: true": film})
 
     @property
     def has_logprob(self) -> bool:
@@ -206,6 +209,17 @@ class OpenVLAOFT(TokenPolicy):
         _, projected = self.network.see(pixel_values, ids, mask & ~is_slot, self._proprio_token(proprio))
         hidden = self.network.read(projected, ids, mask, is_slot)
         return self._before_actions(hidden, lengths + projected.shape[1], num_slots)
+
+    def _warn_of_unused_files(self, is_used: dict[str, bool]) -> None:
+        """A released checkpoint without the parts that it was trained with gives poor actions, and no error."""
+        patterns = (ACTION_HEAD_FILES[1], PROPRIO_FILES[1], FILM_FILES[1])
+        for (setting, used), pattern in zip(is_used.items(), patterns, strict=True):
+            released = next(self.folder.glob(pattern), None)
+            if released is not None and not used:
+                warnings.warn(
+                    f"{self.folder} was trained with {released.name}, which is not used; set {setting} to use it",
+                    stacklevel=3,
+                )
 
     def _proprio_token(self, proprio: Tensor | None) -> Tensor | None:
         if (self.proprio_projector is None) != (proprio is None):

@@ -201,6 +201,8 @@ def test_released_extra_files_are_read(tiny, tmp_path):
     ours, released = (OpenVLAOFT.from_pretrained(path, **settings) for path in (tiny, folder))
     inputs = observe(ours)
     assert torch.equal(ours.act(**inputs).actions, released.act(**inputs).actions)
+    with pytest.warns(UserWarning, match=r"trained with action_head--.*, which is not used; set head: l1 to use it"):
+        OpenVLAOFT.from_pretrained(folder, proprio=True)
 
 
 def test_released_film_with_adapters_inside_is_merged(tiny, tmp_path):
