@@ -12,9 +12,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from feat2go.registry import ENCODERS, VALUES
+from feat2go.registry import ENCODERS, POLICIES, VALUES
 
-TRUSTED_PACKAGES = ("feat2go.values.", "feat2go.encoders.")
+TRUSTED_PACKAGES = ("feat2go.values.", "feat2go.encoders.", "feat2go.policies.")
 
 
 def spec_of(factory: Callable[[], Any]) -> dict[str, Any]:
@@ -37,8 +37,8 @@ def factory_of(spec: Any, allow_any_class: bool = False) -> Callable[[], Any]:
 
     Args:
         spec: from :func:`spec_of`, perhaps from a file that somebody else wrote.
-        allow_any_class: import classes from anywhere. Otherwise only those in feat2go's values and encoders and those
-            that a registered name stands for.
+        allow_any_class: import classes from anywhere. Otherwise only those in feat2go's values, encoders and policies
+            and those that a registered name stands for.
 
     Raises:
         ValueError: for a malformed spec or a class that is not allowed.
@@ -98,7 +98,7 @@ def _find_class(class_path: str, allow_any_class: bool) -> type:
 
 def _registered_class(class_path: str, name: str) -> type | None:
     # A package may register a class under a shorter path than the module that defines it.
-    for registry in (ENCODERS, VALUES):
+    for registry in (ENCODERS, VALUES, POLICIES):
         for short_name in registry:
             if registry.entry(short_name).class_path.rpartition(".")[2] != name:
                 continue

@@ -93,9 +93,7 @@ class VLMValue(nn.Module):
         Raises:
             ValueError: for another dtype or shape.
         """
-        if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[-1] != 3:
-            raise ValueError(f"expected images uint8 (B, H, W, 3), got {images.dtype} of shape {tuple(images.shape)}")
-        return images
+        return require_images(images)
 
     def forward(self, prepared: Tensor, instruction: Sequence[str]) -> Tensor:
         """Images uint8 (B, H, W, 3) and B sentences -> logits (B, num_bins)."""
@@ -163,3 +161,14 @@ class Qwen3VLValue(VLMValue):
             gradient_checkpointing=gradient_checkpointing,
             share_prefix=share_prefix,
         )
+
+
+def require_images(images: Tensor) -> Tensor:
+    """The images, uint8 (B, H, W, 3).
+
+    Raises:
+        ValueError: for another dtype or shape.
+    """
+    if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[-1] != 3:
+        raise ValueError(f"expected images uint8 (B, H, W, 3), got {images.dtype} of shape {tuple(images.shape)}")
+    return images
