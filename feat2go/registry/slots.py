@@ -85,7 +85,7 @@ VALUES = Registry(
         "small": Entry("feat2go.values.small:SmallValue", "frozen encoder, instruction embedding, transformer head"),
         "qwen3_vl": Entry("feat2go.values.vlm:Qwen3VLValue", "Qwen3-VL as a judge (the paper's)", _HUB),
         "hf_vlm": Entry("feat2go.values.vlm:VLMValue", "any image-text model of transformers as a judge", _HUB),
-        "vla_backbone": Entry("feat2go.values.vla:VLABackboneValue", "a value token on the policy's own backbone (RFTF's)"),
+        "vla_backbone": Entry("feat2go.values.vla:VLABackboneValue", "a value token on the policy's backbone (RFTF's)"),
     },
 )
 
