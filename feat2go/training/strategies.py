@@ -19,6 +19,8 @@ from feat2go.training.checkpoints import read_checkpoint
 
 # The one dimension of the mesh that parameters are sharded over. The other is Lightning's, for tensor parallelism.
 _MESH_DIM = "data_parallel"
+# Of a policy, where its parameters are gathered.
+_METHODS = ("act", "evaluate", "cloning_loss")
 
 
 class FSDP2(ModelParallelStrategy):
@@ -74,7 +76,7 @@ def shard(policy: Any, mesh: DeviceMesh) -> None:
         parameter.data = parameter.data.contiguous()
     for unit in [*policy.shard_units(), policy]:
         fully_shard(unit, mesh=mesh[_MESH_DIM])
-    for method in ("act", "evaluate", "cloning_loss"):
+    for method in _METHODS:
         if hasattr(policy, method):
             register_fsdp_forward_method(policy, method)
 
@@ -86,14 +88,21 @@ def unsharded(network: Any) -> Iterator[None]:
     Forward passes then need no other process: any number of them, at any time, and nothing is gathered twice. Without
     sharding, this does nothing.
     """
+    # Its methods are the class's own inside: one that calls the network, which gathers too, would let go of the
+    # parameters when the inner call ends.
     parts = network.modules() if isinstance(network, nn.Module) else ()
     units = [part for part in parts if isinstance(part, FSDPModule)]
+    if isinstance(network, FSDPModule):
+        # Which module is the root is settled by the first forward pass, and here that may be one of a unit.
+        network._get_fsdp_state()._lazy_init()
+    gathering = {name: vars(network).pop(name) for name in _METHODS if units and name in vars(network)}
     for unit in units:
         unit.set_reshard_after_forward(False, recurse=False)
         unit.unshard()
     try:
         yield
     finally:
+        vars(network).update(gathering)
         for unit in units:
             unit.reshard()
             # As `fully_shard` sets it: the backward pass begins where the network itself has just ended.

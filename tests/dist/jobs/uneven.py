@@ -1,6 +1,6 @@
 """Processes that take different numbers of forward passes, and one that has nothing to learn from.
 
-What rank 0 logged is written to metrics.json; the evaluation is played a second time by ``validate``.
+What rank 0 logged is written to metrics.json, and the seeds that each process evaluated.
 """
 
 import dataclasses
@@ -14,6 +14,7 @@ from lightning.pytorch import Trainer, seed_everything
 
 from feat2go.algorithms.grpo import GRPO
 from feat2go.core.distributed import gather
+from feat2go.core.seeding import split_of
 from feat2go.envs.tabletop.env import Tabletop
 from feat2go.policies import TinyVLA
 from feat2go.rewards import Sparse
@@ -29,12 +30,13 @@ NUM_EVAL_EPISODES = 5
 class Thirds(Tabletop):
     """An episode succeeds with its last action if its seed is divisible by three. Those of rank 1 are longer."""
 
+    evaluated = []  # noqa: RUF012
+
     def __init__(self):
         super().__init__(num_envs=2, image_size=32, num_distractors=0, max_episode_steps=3 + 2 * RANK)
-        self.started = []
 
     def reset(self, seeds):
-        self.started += list(seeds)
+        self.evaluated += [seed for seed in seeds if split_of(seed) == "development"]
         self.waves = list(seeds)
         return super().reset(seeds)
 
@@ -75,7 +77,7 @@ trainer = Trainer(
 )  # fmt: skip
 trainer.fit(module, data)
 logged = {name: float(value) for name, value in trainer.callback_metrics.items()}
-played = gather(data._eval_env.started if data._eval_env else [])
+played = gather(Thirds.evaluated)
 if RANK == 0:
     content = {"logged": logged, "played": played, "global_step": trainer.global_step}
     (FOLDER / "metrics.json").write_text(json.dumps(content))
