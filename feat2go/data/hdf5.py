@@ -35,6 +35,18 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
         yield file
 
 
+def contains(group: h5py.Group, name: str) -> bool:
+    """Whether a group has something of this name.
+
+    Raises:
+        DatasetError: if its index is damaged.
+    """
+    try:
+        return name in group
+    except DAMAGE as error:
+        raise DatasetError(f"{_field(group, name)} can't be looked up: the file is damaged ({error})") from None
+
+
 def find_group(group: h5py.Group, name: str) -> h5py.Group:
     """A group inside a group.
 

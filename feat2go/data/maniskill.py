@@ -16,7 +16,7 @@ import numpy as np
 
 from feat2go.core import Episode
 from feat2go.core.files import atomic_write
-from feat2go.data.hdf5 import DAMAGE, DatasetError, find_group, open_hdf5, read_array
+from feat2go.data.hdf5 import DAMAGE, DatasetError, contains, find_group, open_hdf5, read_array
 from feat2go.data.trajectory import SENSOR_DATA, read_trajectory, write_trajectory
 
 # What ManiSkill simulates at unless told otherwise, in Hz.
@@ -108,11 +108,11 @@ class ManiSkillDataset(Sequence[Episode]):
             raise DatasetError(f"{self._json_path}: field '{where}' is {entry!r}, not an object")
         name = f"traj_{self._required(entry, 'episode_id', where)}"
         with open_hdf5(self.path) as file:
-            if name not in file:
+            if not contains(file, name):
                 raise DatasetError(f"{self._json_path}: {where} is {name}, but {self.path} has no such group")
             group = find_group(file, name)
             trajectory = read_trajectory(file, name, self._cameras(group) if has_pictures else [])
-            outcome = read_array(group, "success", bool, (None,)) if "success" in group else np.empty(0, bool)
+            outcome = read_array(group, "success", bool, (None,)) if contains(group, "success") else np.empty(0, bool)
         num_actions = len(trajectory.actions)
         if entry.get("elapsed_steps", num_actions) != num_actions:
             raise DatasetError(

@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 
 from feat2go.core import Episode
-from feat2go.data.hdf5 import DatasetError, HDF5Frames, find_group, read_array, read_attribute
+from feat2go.data.hdf5 import DatasetError, HDF5Frames, contains, find_group, read_array, read_attribute
 
 SENSOR_DATA = "obs/sensor_data"
 
@@ -88,8 +88,8 @@ def read_trajectory(file: h5py.File, name: str, cameras: Sequence[str]) -> Traje
                 f"{file.filename}: /{name}/{SENSOR_DATA}/{camera}/rgb has {len(images)} frames; "
                 f"the {len(actions)} actions need {num_frames}"
             )
-    state = read_array(group, "obs/state", np.float32, (num_frames, None)) if "obs/state" in group else None
-    milestones = read_array(group, "milestones", np.int64, (num_frames,)) if "milestones" in group else None
+    state = read_array(group, "obs/state", np.float32, (num_frames, None)) if contains(group, "obs/state") else None
+    milestones = read_array(group, "milestones", np.int64, (num_frames,)) if contains(group, "milestones") else None
     return Trajectory(frames, actions, state, milestones)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from feat2go.core.types import Episode
 from feat2go.data.damage import ReadableEpisodes
 from feat2go.data.formats import open_dataset
-from feat2go.data.hdf5 import DatasetError, find_group, open_hdf5, read_array
+from feat2go.data.hdf5 import DatasetError, contains, find_group, open_hdf5, read_array
 from feat2go.data.maniskill import ManiSkillDataset, NoPicturesError
 from feat2go.envs.maniskill.replay import Replayer, States
 
@@ -95,7 +95,7 @@ class ReplayedRecording(Sequence[Episode]):
         path = self._dataset.path
         with open_hdf5(path) as file:
             group = find_group(file, episode.uid)
-            if "env_states" not in group:
+            if not contains(group, "env_states"):
                 raise DatasetError(
                     f"{path}: /{episode.uid} has neither pictures nor env_states, so it can't be rendered; record it "
                     "anew, or replay it: python -m mani_skill.trajectory.replay_trajectory "
@@ -105,7 +105,7 @@ class ReplayedRecording(Sequence[Episode]):
             return {
                 kind: self._arrays(find_group(states, kind), len(episode.actions) + 1)
                 for kind in KINDS
-                if kind in states
+                if contains(states, kind)
             }
 
     @staticmethod
