@@ -176,7 +176,7 @@ class PolicyModule(LightningModule):
             sync_dist=True,
         )
         if "success" in rollout:
-            self.log("success", rollout["success"], prog_bar=True, logger=False)
+            self.log("success", rollout["success"], prog_bar=True, logger=False, sync_dist=True)
 
     def validation_step(self, batch: Any, batch_index: int) -> None:
         if isinstance(batch, DemonstrationBatch):
@@ -294,4 +294,5 @@ class PolicyModule(LightningModule):
         for name, successes in zip(names, num_successes, strict=True):
             low, high = wilson(successes, num_episodes)
             outcome = {name: successes / num_episodes, f"{name}_low": low, f"{name}_high": high}
-            self.log_dict({f"{stage}/{key}": value for key, value in outcome.items()}, batch_size=num_episodes)
+            named = {f"{stage}/{key}": value for key, value in outcome.items()}
+            self.log_dict(named, batch_size=num_episodes, sync_dist=True)
