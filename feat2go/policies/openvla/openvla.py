@@ -83,17 +83,16 @@ class OpenVLA(TokenPolicy):
         action_tokens_only: bool = True,
         generator: torch.Generator | None = None,
     ) -> PolicyOutput:
-        """Sample an action token by token, over cached keys and values; the pictures are seen once.
+        """Choose an action token by token, over cached keys and values; the pictures are seen once.
 
-        Sampled tokens get their log-probs and value from a second pass over the whole sequence, the one that
-        :meth:`evaluate` does: cached steps round differently, so that the importance ratios of an update would not
-        start at 1. Greedy ones keep those of the cached steps, at temperature 1.
+        Log-probs and value come from a second pass over the whole sequence, the one that :meth:`evaluate` does: cached
+        steps round differently, so that the importance ratios of an update would not start at 1.
 
         Args:
             pixel_values: float (B, channels, H, W).
             input_ids: int64 (B, T) prompts, padded on the right, with or without the trailing 29871.
             attention_mask: (B, T).
-            temperature: 0 is greedy.
+            temperature: 0 is greedy, with the log-probs of temperature 1.
             action_tokens_only: choose among the action tokens; otherwise in the whole vocabulary, as the original
                 evaluates.
             generator: for sampling.
@@ -102,14 +101,11 @@ class OpenVLA(TokenPolicy):
         _, patches = self.network.see(pixel_values, prompt, mask_of(lengths, prompt.shape[1]))
         first_id = self.network.action_ids.start if action_tokens_only else 0
         stop_id = self.network.action_ids.stop if action_tokens_only else None
-        index, logits, states = self._generate(
-            patches, prompt, lengths, slice(first_id, stop_id), temperature, generator
-        )
+        columns = slice(first_id, stop_id)
+        index = self._generate(patches, prompt, lengths, columns, temperature, generator)
         tokens = index + first_id
-        if temperature > 0:
-            states = self._states(patches, prompt, lengths, tokens)
-            logits = self.network.logits(states)[..., first_id:stop_id]
-        logprob = pick(log_probs(logits, temperature), index)
+        states = self._states(patches, prompt, lengths, tokens)
+        logprob = pick(log_probs(self.network.logits(states)[..., columns], temperature), index)
         return PolicyOutput(self._for_env(self.decode(tokens)), tokens, logprob, self._values(states))
 
     def evaluate(self, tokens: Tensor, *, temperature: float = 1.0, **inputs: Tensor) -> PolicyEvaluation:
@@ -136,8 +132,8 @@ class OpenVLA(TokenPolicy):
         columns: slice,
         temperature: float,
         generator: torch.Generator | None,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Columns (B, A) that were chosen, their logits (B, A, V) and the states (B, A, D) behind them."""
+    ) -> Tensor:
+        """Columns (B, A) of the logits that were chosen, one after the other."""
         from transformers import DynamicCache
 
         cache = DynamicCache(config=self.network.language_model.config)
@@ -146,13 +142,11 @@ class OpenVLA(TokenPolicy):
         hidden = self.network.read(patches, prompt[:, : mask.shape[1]], mask, cache=cache)
         state = self._before_actions(hidden, lengths + num_seen, 1)[:, 0]
         mask = torch.cat([mask.new_ones(len(mask), num_seen), mask], dim=1)
-        states, logits, chosen = [state], [self.network.logits(state)[:, columns]], []
+        chosen: list[Tensor] = []
         for step in range(self.action_dim):
-            chosen.append(sample(logits[-1], temperature, generator))
-            if step == self.action_dim - 1:
-                break
-            mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
-            token = chosen[-1] + (columns.start or 0)
-            states.append(self.network.read_next(token, lengths + num_seen + step, mask, cache))
-            logits.append(self.network.logits(states[-1])[:, columns])
-        return torch.stack(chosen, 1), torch.stack(logits, 1), torch.stack(states, 1)
+            if chosen:
+                mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
+                token = chosen[-1] + (columns.start or 0)
+                state = self.network.read_next(token, lengths + num_seen + step - 1, mask, cache)
+            chosen.append(sample(self.network.logits(state)[:, columns], temperature, generator))
+        return torch.stack(chosen, dim=1)

@@ -115,20 +115,18 @@ def test_greedy_prediction_of_one_picture(policy, golden, row):
 
 
 def test_logits_of_cached_steps(policy, golden):
+    seen = []
+    handle = policy.network.language_model.lm_head.register_forward_hook(lambda *args: seen.append(args[-1]))
     for row in range(2):
-        prompt, lengths = _completed(*golden.prompt(row))
-        with torch.no_grad():
-            _, patches = policy.network.see(golden.pixels[row : row + 1], prompt, prompt > 0)
-            _, logits, _ = policy._generate(patches, prompt, lengths, slice(0, None), 0.0, None)
-        near(logits[0][:, golden.given("logit_columns")], golden[f"predict{row}_step_logits_cols"], STATES)
-        best = logits[0].topk(2).values
+        seen.clear()
+        policy.act(golden.pixels[row : row + 1], *golden.prompt(row), action_tokens_only=False)
+        # The last is the pass over the whole sequence.
+        steps, whole = torch.cat(seen[:-1]), seen[-1][0]
+        near(steps[:, golden.given("logit_columns")], golden[f"predict{row}_step_logits_cols"], STATES)
+        near(whole, steps, STATES)
+        best = steps.topk(2).values
         near(best[:, 0] - best[:, 1], golden[f"predict{row}_top2_margin"], STATES)
-
-
-def _completed(ids, mask):
-    from feat2go.policies.openvla.prompts import complete_prompt
-
-    return complete_prompt(ids, mask)
+    handle.remove()
 
 
 def test_greedy_prediction_of_a_padded_batch(policy, golden):
