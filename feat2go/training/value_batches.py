@@ -16,15 +16,18 @@ class FrameBatch:
         prepared: (B, ...), what the network's ``prepare`` made of them.
         instruction: B sentences.
         target: float32 (B,) in [0, 1].
+        place: int64 (B, 2), the episode and the time of each frame; None of a stream.
     """
 
     prepared: Tensor
     instruction: list[str]
     target: Tensor
+    place: Tensor | None = None
 
     def to(self, device: torch.device) -> FrameBatch:
         """The same batch on another device."""
-        return FrameBatch(self.prepared.to(device), self.instruction, self.target.to(device))
+        place = None if self.place is None else self.place.to(device)
+        return FrameBatch(self.prepared.to(device), self.instruction, self.target.to(device), place)
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,7 @@ class FrameDataset(Dataset[FrameBatch]):
             torch.stack([episode.prepared[t] for episode, t in places]),
             [episode.instruction for episode, _ in places],
             torch.stack([episode.target[t] for episode, t in places]),
+            torch.tensor([self._rows[row] for row in rows]),
         )
 
 

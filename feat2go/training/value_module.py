@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningModule
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from feat2go.training.value_batches import EpisodeBatch, FrameBatch
 from feat2go.values.frozen import FrozenValue, load_weights
-from feat2go.values.heads import LossName, expectation, value_loss
+from feat2go.values.heads import LossName, contrastive_loss, expectation, value_loss
 from feat2go.values.metrics import MAE, VOC, PairAccuracy, TerminalAUROC
 from feat2go.values.spec import spec_of
 
@@ -31,7 +31,8 @@ class ValueModule(LightningModule):
             config stays cheap.
         optimizer: makes the optimiser from the parameters that are trained.
         lr_scheduler: optional, stepped once per epoch.
-        loss: ``hl_gauss``, ``two_hot`` or ``mse``.
+        loss: ``hl_gauss``, ``two_hot`` or ``mse`` of the target, or ``contrastive``: of two frames of an episode, the
+            later one is to have the higher value, whatever their targets (RFTF's).
         sigma_ratio: of ``hl_gauss``, the standard deviation in bins.
         initial_value: folder of a saved value model to start from, such as one that was pre-trained on a large data
             set; built with the same ``value``.
@@ -45,7 +46,7 @@ class ValueModule(LightningModule):
         value: Callable[[], nn.Module],
         optimizer: OptimizerCallable,
         lr_scheduler: LRSchedulerCallable | None = None,
-        loss: LossName = "hl_gauss",
+        loss: LossName | Literal["contrastive"] = "hl_gauss",
         sigma_ratio: float = 0.75,
         initial_value: str | None = None,
     ) -> None:
@@ -55,7 +56,7 @@ class ValueModule(LightningModule):
         self._make_value = value
         self._make_optimizer = optimizer
         self._make_scheduler = lr_scheduler
-        self._loss: LossName = loss
+        self._loss: LossName | Literal["contrastive"] = loss
         self._sigma_ratio = sigma_ratio
         self._initial_value = initial_value
         self.network: Any = None
@@ -77,7 +78,7 @@ class ValueModule(LightningModule):
 
     def training_step(self, batch: FrameBatch, batch_index: int) -> Tensor:
         logits = self.network(batch.prepared, batch.instruction)
-        loss = value_loss(logits, batch.target, self._loss, self._sigma_ratio)
+        loss = self._loss_of(logits, batch)
         self.log("train/loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(batch.target))
         return loss
 
@@ -112,6 +113,15 @@ class ValueModule(LightningModule):
             name: float(value) for name, value in self.trainer.callback_metrics.items() if name.startswith("val/")
         }
         FrozenValue(self.network, self._make_value, metrics).save(Path(self.trainer.default_root_dir) / "value")
+
+    def _loss_of(self, logits: Tensor, batch: FrameBatch) -> Tensor:
+        if self._loss != "contrastive":
+            return value_loss(logits, batch.target, self._loss, self._sigma_ratio)
+        if batch.place is None:
+            raise ValueError(
+                "the contrastive loss needs to know which frames belong together: set data.streaming to false"
+            )
+        return contrastive_loss(logits, batch.place)
 
     def _values(self, batch: EpisodeBatch) -> Tensor:
         values = [

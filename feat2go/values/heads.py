@@ -100,5 +100,27 @@ def value_loss(logits: Tensor, target: Tensor, loss: LossName = "hl_gauss", sigm
     raise ValueError(f"unknown value loss '{loss}'; known: hl_gauss, two_hot, mse")
 
 
+def contrastive_loss(logits: Tensor, place: Tensor) -> Tensor:
+    r"""Of two frames of one episode, the later one is to have the higher value; no target is needed.
+
+    .. math:: -\operatorname{mean} \log \sigma(u(s_{t + \Delta t}) - u(s_t)), \qquad \Delta t \ge 1
+
+    over all pairs in the batch that stem from one episode: RFTF's loss (arXiv 2505.19767), estimated from random
+    frames. The score u is the log-odds of the read-out, so that it knows no bounds, as the paper's does not.
+
+    Args:
+        logits: (B, num_bins).
+        place: int64 (B, 2), the episode and the time of each frame.
+
+    Returns:
+        float32 scalar; 0 for a batch without a pair.
+    """
+    score = torch.logit(expectation(logits), eps=1e-6)
+    episode, time = place.T
+    is_later = (episode[:, None] == episode) & (time[:, None] > time)
+    gain = (score[:, None] - score)[is_later]
+    return functional.softplus(-gain).sum() / max(len(gain), 1)
+
+
 def _clamped(target: Tensor) -> Tensor:
     return target.float().clamp(0, 1)
