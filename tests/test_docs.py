@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 # Those whose commands are run, in an empty folder. Of the others they are only parsed.
 RUN = ("add_algorithm", "add_clustering", "add_encoder")
-PARSED = ("collect", "label", "fit", "validate", "test", "predict", "evaluate")
+PARSED = ("collect", "label", "audit", "fit", "validate", "test", "predict", "evaluate")
 
 
 def page_id(path):

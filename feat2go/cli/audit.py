@@ -137,6 +137,8 @@ def _chosen(names: Sequence[str] | None, value_model: str | None) -> list[str]:
             raise UnknownNameError(f"unknown method '{name}'.{hint} Known: {', '.join(known)}.")
     if "value" in names and value_model is None:
         raise ValueError("the method 'value' needs --value_model, the folder of a value model")
+    if "pelt" in names and not importlib.util.find_spec("ruptures"):
+        raise ValueError("the method 'pelt' needs ruptures: pip install 'feat2go[audit]'")
     if not names:
         raise ValueError("--method needs at least one name")
     return list(dict.fromkeys(names))

@@ -10,6 +10,8 @@ from typing import Any
 import h5py
 import numpy as np
 
+# More than gzip can do, which is the best of HDF5's own filters.
+MAX_COMPRESSION = 1100
 # What h5py raises for damaged content, depending on where the damage is.
 DAMAGE = (OSError, RuntimeError, KeyError)
 
@@ -72,6 +74,7 @@ def read_array(group: h5py.Group, name: str, dtype: type, shape: tuple[int | Non
     if not fits or dataset.dtype.kind not in "biuf":
         wanted = ", ".join("any" if size is None else str(size) for size in shape)
         raise DatasetError(f"{_field(group, name)} is {dataset.dtype} {dataset.shape}; expected numbers ({wanted})")
+    _require_plausible(dataset)
     return _read(dataset, slice(None)).astype(dtype)
 
 
@@ -85,6 +88,15 @@ def read_attribute(group: h5py.Group, name: str) -> Any:
         return group.attrs[name]
     except DAMAGE:
         raise DatasetError(f"{_field(group, name)} (an attribute) is missing or damaged") from None
+
+
+def _require_plausible(dataset: h5py.Dataset) -> None:
+    """Refuse what would take more memory than could ever have been in the file."""
+    size = Path(dataset.file.filename).stat().st_size
+    if dataset.nbytes > MAX_COMPRESSION * size:
+        raise DatasetError(
+            f"{dataset.file.filename}: {dataset.name} is damaged: more than the file can hold, {dataset.shape}"
+        )
 
 
 class HDF5Frames:
@@ -105,6 +117,7 @@ class HDF5Frames:
             raise DatasetError(
                 f"{_field(group, name)} is {dataset.dtype} {dataset.shape}; expected frames uint8 (T, H, W, 3)"
             )
+        _require_plausible(dataset)
         self.shape: tuple[int, ...] = dataset.shape
         self._path = Path(group.file.filename)
         self._name: str = dataset.name

@@ -9,13 +9,14 @@ import inspect
 import pytest
 
 from feat2go import training
+from feat2go.cli.audit import audit_dataset
 from feat2go.cli.collect import collect_demonstrations
 from feat2go.cli.demo import demo
 from feat2go.cli.evaluate import evaluate_policy
 from feat2go.cli.label import label_dataset
 from feat2go.registry import SLOTS
 
-FUNCTIONS = [collect_demonstrations, demo, evaluate_policy, label_dataset]
+FUNCTIONS = [audit_dataset, collect_demonstrations, demo, evaluate_policy, label_dataset]
 MODULES = [getattr(training, name) for name in training.__all__]
 NAMES = [(slot, name) for slot, registry in SLOTS.items() for name in registry.names() if slot != "formats"]
 
