@@ -8,6 +8,8 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
+from feat2go.policies import load_policy
+
 # What depends on the clock.
 TIMES = ("rollout/env_steps_per_s", "rollout/reward_share_of_time", "train/samples_per_s")
 DECISIONS_PER_ROLLOUT = 3
@@ -116,6 +118,21 @@ def test_a_killed_run_loses_the_iteration_in_flight_and_goes_on_to_the_bit(whole
     start("fit.py", num_processes, tmp_path, words=words(path, 6, "--ckpt_path=last")).succeed()
     assert_same_run(run_dir, tmp_path / "run")
     assert not list((tmp_path / "run" / "checkpoints").glob(".*")), "nothing half-written is left"
+
+
+def test_a_sharded_run_goes_on_too_and_leaves_a_checkpoint_for_one_process(start, tmp_path):
+    for name in ("whole", "killed"):
+        (tmp_path / name).mkdir()
+    sharded = {"devices": 2, "strategy": "fsdp2"}
+    whole, killed = (config(tmp_path / name, **sharded) for name in ("whole", "killed"))
+    start("fit.py", 2, tmp_path / "whole", words=words(whole, 2)).succeed()
+    accident = {"where": "update", "call": UPDATES_PER_ROLLOUT + 1}
+    assert start("fit.py", 2, tmp_path / "killed", words=words(killed, 2), accident=accident).wait()[0] == -9
+    start("fit.py", 2, tmp_path / "killed", words=words(killed, 2, "--ckpt_path=last")).succeed()
+    assert_same_run(tmp_path / "whole" / "run", tmp_path / "killed" / "run")
+    run = tmp_path / "killed" / "run"
+    exported, saved = load_policy(run).state_dict(), load_policy(run / "checkpoints" / "last.ckpt").state_dict()
+    assert all(torch.equal(exported[name], saved[name]) for name in saved)
 
 
 def test_a_dead_process_ends_the_others_with_a_message(start, tmp_path):

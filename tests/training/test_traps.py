@@ -206,6 +206,7 @@ def test_no_two_processes_or_epochs_explore_with_the_same_noise(make_data):
             module = SimpleNamespace(algorithm=SimpleNamespace(temperature=1.0), policy=None, device="cpu")
             data.trainer = SimpleNamespace(
                 global_rank=rank,
+                world_size=2,
                 current_epoch=epoch,
                 lightning_module=module,
                 precision_plugin=SimpleNamespace(forward_context=nullcontext),
