@@ -204,7 +204,7 @@ _RECEPTACLE_PARTS: dict[str, tuple[Part, ...]] = {
         ),
     ),
     "manhole cover": _disc(
-        55, 5, (0.35, 0.34, 0.33), *(_stripe(0, y, 36, 3, 5, (0.2, 0.2, 0.2)) for y in (-30, -15, 0, 15, 30))
+        55, 5, (0.2, 0.19, 0.18), *(_stripe(0, y, 36, 3, 5, (0.08, 0.08, 0.08)) for y in (-30, -15, 0, 15, 30))
     ),
     "envelope": _slab(
         55,

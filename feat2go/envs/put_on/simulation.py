@@ -86,7 +86,10 @@ class PutOnEnv(BaseEnv):  # type: ignore[misc]  # ManiSkill has no types
 
     @property
     def _default_sim_config(self) -> SimConfig:
-        memory = GPUMemoryConfig(max_rigid_contact_count=2**21, max_rigid_patch_count=2**19)
+        # For a thousand environments: each holds up to 33 things.
+        memory = GPUMemoryConfig(
+            max_rigid_contact_count=2**22, max_rigid_patch_count=2**20, found_lost_pairs_capacity=2**26
+        )
         return SimConfig(sim_freq=500, control_freq=5, spacing=20, gpu_memory_config=memory)
 
     @property
