@@ -3,9 +3,10 @@
 python benchmarks/audit_sweep.py
 
 Scripted experts of even and of varied tempo (each phase draws its own speed from 0.4 to 1 times the usual one, after a
-pause), development seeds, 128 px, dinov2_small. Every clustering with its defaults, and a sweep of those of ``strokes``
-on the development tasks only. docs/audit.md says what was chosen; its tables are written from the JSON by the same
-command. The first run takes about 15 minutes of one core, most of it in DINOv2, and keeps 1 GB under runs/.
+pause), development seeds, 128 px, dinov2_small. Every clustering with its defaults; with ``--sweep``, also the
+parameters of ``strokes``, on the development tasks only. docs/audit.md says what was chosen; its tables are written
+from the JSON by the same command. The first run takes about 15 minutes of one core, most of it in DINOv2, and keeps
+1 GB under runs/.
 """
 
 from __future__ import annotations
@@ -112,7 +113,7 @@ def samples_of(task: str, tempo: str, num_episodes: int, encoder: CachedEncoder)
 def measure(samples: list[Sample], candidates: Mapping[str, Method]) -> dict[str, dict[str, dict[str, float]]]:
     """Method -> metric -> mean, low, high."""
     cutters = {"uniform": Uniform, "change_point": lambda num_stages: Pelt(num_stages=num_stages)}
-    found = audit(samples, candidates, cutters, num_resamples=500)
+    found = audit(samples, candidates, cutters, num_resamples=200)
     return {
         name: {
             metric: {end: round(value, 4) for end, value in asdict(own[metric]).items()}
@@ -179,9 +180,12 @@ def write_docs(result: Mapping[str, Any]) -> None:
         by_group(result["methods"], "strokes"),
         "`trend`, the paper's:",
         by_group(result["methods"], "trend"),
-        "Parameters of `strokes`, one at a time, on the development tasks:",
-        summary(result["sweep"], DEVELOPMENT),
     ]
+    if result["sweep"]:
+        parts += [
+            "Parameters of `strokes`, one at a time, on the development tasks:",
+            summary(result["sweep"], DEVELOPMENT),
+        ]
     head, rest = DOCS.read_text().split(MARKS[0])
     tail = rest.split(MARKS[1])[1]
     DOCS.write_text(head + MARKS[0] + "\n" + "\n\n".join(parts) + "\n" + MARKS[1] + tail)
@@ -192,6 +196,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--episodes", type=int, default=8, help="per task and tempo")
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "results" / "audit_sweep.json")
+    parser.add_argument("--sweep", action="store_true", help="also vary the parameters of strokes")
     parser.add_argument("--docs-only", action="store_true", help="write the tables of an earlier run")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -201,7 +206,7 @@ def main() -> None:
         for task, tempo in itertools.product((*DEVELOPMENT, *KEPT_ASIDE), TEMPOS):
             samples = samples_of(task, tempo, arguments.episodes, encoder)
             found["methods"][f"{task}/{tempo}"] = measure(samples, methods())
-            if task in DEVELOPMENT:
+            if task in DEVELOPMENT and arguments.sweep:
                 found["sweep"][f"{task}/{tempo}"] = measure(samples, sweep())
             print(f"{task}, {tempo}", flush=True)
         write(arguments.output, {"tolerance": 2, "episodes": arguments.episodes, **found})

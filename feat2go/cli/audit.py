@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib.util
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from feat2go.encoders.cache import CachedEncoder
 from feat2go.progress.audit import (
     Audit,
     Constant,
+    Estimate,
     Given,
     Method,
     Reversed,
@@ -31,7 +32,9 @@ from feat2go.progress.audit import (
     read_milestones,
     simulator_milestones,
 )
-from feat2go.progress.audit.files import write_audit
+from feat2go.progress.audit.files import write_audit, write_estimates
+from feat2go.progress.audit.perturbations import PERTURBATIONS, SEVERITIES
+from feat2go.progress.audit.robustness import robustness
 from feat2go.progress.audit.scores import Cutter
 from feat2go.progress.structural import Scope
 from feat2go.registry import CLUSTERING, ENCODERS, UnknownNameError
@@ -61,6 +64,7 @@ def audit_dataset(
     beta: float = 0.0,
     scope: Scope = "stage",
     max_episodes: int = 32,
+    perturbed_episodes: int = 0,
     skip_damaged: bool = False,
 ) -> None:
     """Measure how well stages and progress targets agree with milestones; write tables, plots and a page.
@@ -75,6 +79,8 @@ def audit_dataset(
         beta: weight of the patches' distance in the similarity; 0 is plain cosine.
         scope: ``stage`` or ``episode``: over what the similarity is normalised.
         max_episodes: successful episodes of each task that are looked at, and failed ones; 0 for all.
+        perturbed_episodes: of each task, how many are also seen with noise, other light and colours, a moved camera and
+            distractors, at three severities, for robustness.json; each takes 15 times as long to encode as without.
         skip_damaged: leave out episodes that can't be read, naming them, rather than stop.
     """
     chosen = _chosen(method, value_model)
@@ -97,6 +103,9 @@ def audit_dataset(
         "num_failures": len(failed),
     }
     write_audit(found, output, about)
+    if perturbed_episodes > 0:
+        measured = _robustness(episodes, samples, methods, cached, perturbed_episodes)
+        write_estimates(Path(output) / "robustness.json", measured)
     # Matplotlib is loaded when everything else is safe on disk.
     from feat2go.report.audit import write_audit_page
 
@@ -230,6 +239,30 @@ def _cutters() -> dict[str, Cutter]:
     if importlib.util.find_spec("ruptures"):
         cutters["change_point"] = lambda num_stages: CLUSTERING.get("pelt")(num_stages=num_stages)
     return cutters
+
+
+def _robustness(
+    episodes: Sequence[Episode],
+    samples: Sequence[Sample],
+    methods: Mapping[str, Method],
+    encoder: CachedEncoder,
+    num_episodes: int,
+) -> dict[str, dict[str, dict[str, Estimate]]]:
+    """Method -> perturbation and severity, e.g. ``"light 2"`` -> metric, on the first task's first episodes."""
+    chosen = [sample for sample in samples if sample.task == samples[0].task][:num_episodes]
+    frames = {episode.uid: _frames(episode) for episode in episodes if episode.uid in {s.uid for s in chosen}}
+    # Values that a model predicted are of the clean pictures only.
+    labellers = {name: method for name, method in methods.items() if name in CLUSTERING}
+    measured: dict[str, dict[str, dict[str, Estimate]]] = {name: {} for name in labellers}
+    kinds = [(name, severity) for name in PERTURBATIONS for severity in SEVERITIES]
+    with progress_bar("perturbing", len(kinds)) as update:
+        for number, (kind, severity) in enumerate(kinds, start=1):
+            seen = [PERTURBATIONS[kind](frames[sample.uid], severity, seed) for seed, sample in enumerate(chosen)]
+            features = [encoder.encode_episode(torch.from_numpy(own)).features for own in seen]
+            for name, method in labellers.items():
+                measured[name][f"{kind} {severity}"] = robustness(chosen, features, method)
+            update(number, f"{kind} {severity}")
+    return measured
 
 
 def _table(found: Audit) -> str:

@@ -23,14 +23,27 @@ def voc(values: Values) -> float:
     Raises:
         ValueError: for empty, non-finite or not one-dimensional values.
     """
-    ranks = _average_ranks(_checked(values))
-    ranks = ranks - ranks.mean()
-    time = torch.arange(len(ranks), dtype=ranks.dtype)
-    time = time - time.mean()
-    scale = (ranks.square().sum() * time.square().sum()).sqrt()
+    checked = _checked(values)
+    return rank_correlation(checked, torch.arange(len(checked)))
+
+
+def rank_correlation(left: Values, right: Values) -> float:
+    """Spearman's rank correlation of two series (T,), ties averaged; 0 where either has nothing to rank.
+
+    Returns:
+        In [-1, 1].
+
+    Raises:
+        ValueError: for empty, non-finite or not one-dimensional values, or series of different lengths.
+    """
+    a, b = (_average_ranks(_checked(values)) for values in (left, right))
+    if len(a) != len(b):
+        raise ValueError(f"the series have different lengths: {len(a)} and {len(b)}")
+    a, b = a - a.mean(), b - b.mean()
+    scale = (a.square().sum() * b.square().sum()).sqrt()
     if scale == 0:
         return 0.0
-    return float(((ranks * time).sum() / scale).clamp(-1.0, 1.0))
+    return float(((a * b).sum() / scale).clamp(-1.0, 1.0))
 
 
 def pair_accuracy(values: Values) -> float:

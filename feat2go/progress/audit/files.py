@@ -40,6 +40,11 @@ def write_audit(audit: Audit, folder: str | Path, about: Mapping[str, Any]) -> N
     _write_json(folder / "summary.json", _plain(audit.estimates))
 
 
+def write_estimates(path: Path, nested: Mapping[str, Mapping[str, Mapping[str, Estimate]]]) -> None:
+    """Write estimates that have one more name than an audit's: method -> what was changed -> metric."""
+    _write_json(path, {name: _plain(own) for name, own in nested.items()})
+
+
 def _plain(estimates: Mapping[str, Mapping[str, Estimate]]) -> dict[str, dict[str, dict[str, float | None]]]:
     return {
         method: {
