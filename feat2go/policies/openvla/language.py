@@ -35,8 +35,8 @@ class Rotary(LlamaRotaryEmbedding):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Rotary:
         device = fn(torch.empty(0, device=self.inv_freq.device)).device
-        for name in ("inv_freq", "original_inv_freq"):
-            self._buffers[name] = self.get_buffer(name).to(device)
+        for name, buffer in self.named_buffers(recurse=False):
+            self._buffers[name] = buffer.to(device)
         return self
 
 

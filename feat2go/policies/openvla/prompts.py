@@ -66,6 +66,9 @@ class Prompter:
 
             # Not through transformers, whose Llama tokenizers differ from release to release.
             self._tokenizer = Tokenizer.from_file(str(self._folder / "tokenizer.json"))
+            # Settings that may be left in the file; padding is ours.
+            self._tokenizer.no_padding()
+            self._tokenizer.no_truncation()
         prompt = self._template.format(instruction=instruction.lower())
         ids: list[int] = self._tokenizer.encode(prompt).ids
         return ids if ids[:1] == [BOS] else [BOS, *ids]
