@@ -60,7 +60,7 @@ def distractors(frames: np.ndarray, severity: int, seed: int) -> np.ndarray:
     height, width = frames.shape[1:3]
     changed = frames.copy()
     rows, columns = np.mgrid[:height, :width]
-    for _ in range(_level(_NUM_DISTRACTORS, severity)):
+    for _ in range(int(_level(_NUM_DISTRACTORS, severity))):
         row, column = rng.uniform(0.1, 0.9, 2) * (height, width)
         is_inside = (rows - row) ** 2 + (columns - column) ** 2 <= (height / 20) ** 2
         changed[:, is_inside] = rng.integers(0, 256, 3)
