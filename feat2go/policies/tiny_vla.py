@@ -139,11 +139,14 @@ class TinyVLA(nn.Module):
         """Uint8 (B, cameras, H, W, 3), (B, words), (B, S) -> logits (B, C*A, 256) and critic value (B,) or (B, C)."""
         images = pixels.flatten(0, 1).permute(0, 3, 1, 2).float()
         images = functional.avg_pool2d(images, images.shape[-1] // self.image_size) / 255 - 0.5
-        features = self.vision(images)
-        scale, shift = self.film(words).repeat_interleave(self.num_cameras, dim=0)[..., None, None].chunk(2, dim=1)
+        # Of a network in half precision; float32 otherwise, also under autocast.
+        dtype = self.film.weight.dtype
+        features = self.vision(images.to(dtype))
+        modulation = self.film(words.to(dtype)).repeat_interleave(self.num_cameras, dim=0)
+        scale, shift = modulation[..., None, None].chunk(2, dim=1)
         features = self.normalise((features * (1 + scale) + shift).reshape(len(pixels), -1))
         if state is not None:
-            features = torch.cat([features, state * _STATE_SCALE], dim=1)
+            features = torch.cat([features, (state * _STATE_SCALE).to(features.dtype)], dim=1)
         hidden = self.trunk(features)
         knots = self.actor(hidden).view(len(pixels), -1, _NUM_KNOTS)
         logits = functional.interpolate(knots, NUM_BINS, mode="linear", align_corners=True)

@@ -109,15 +109,15 @@ def test_the_loader_has_no_workers_that_would_act_with_a_copy_of_the_policy(make
     data.teardown("fit")
 
 
-@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
-def test_the_first_importance_ratios_are_one(fit, precision):
+# The same rows in batches of another size may take other kernels, in 8 bits of mantissa.
+@pytest.mark.parametrize(("precision", "tolerance"), [("32-true", 1e-5), ("bf16-mixed", 1e-3), ("bf16-true", 5e-2)])
+def test_the_first_importance_ratios_are_one(fit, precision, tolerance):
     module, _ = fit(trainer_arguments={"precision": precision})
     first = module.algorithm.metrics[::2]
     assert len(first) == 2
     for metrics in first:
-        # The same rows in batches of another size may take other kernels, in 8 bits of mantissa.
-        assert metrics["ratio_error"] <= (1e-5 if precision == "32-true" else 1e-3)
-        assert metrics["ratio"] == pytest.approx(1, abs=1e-5 if precision == "32-true" else 1e-3)
+        assert metrics["ratio_error"] <= tolerance
+        assert metrics["ratio"] == pytest.approx(1, abs=tolerance)
     # The updates do change the policy, else all this would mean nothing.
     assert all(metrics["ratio_error"] > 1e-3 for metrics in module.algorithm.metrics[1::2])
 
