@@ -158,7 +158,7 @@ def _overview(audit: Audit) -> Figure:
                 reference = own.get(references.get(name, ""))
                 if reference is not None and math.isfinite(reference.mean):
                     axes.plot(reference.mean, row, "|", color=COLOURS[1], markersize=11, markeredgewidth=2)
-            axes.set_title(name if name not in references else f"{name}  (| {references[name]})", fontsize=8.5)
+            axes.set_title(f"{name}\n| {references[name]}" if name in references else name, fontsize=8.5)
             axes.set_yticks(range(len(methods)), methods)
             axes.set_ylim(len(methods) - 0.5, -0.5)
     return figure
