@@ -10,7 +10,7 @@ import torch
 
 from feat2go.envs.maniskill import RequirementError
 from feat2go.envs.maniskill.config import SimulationConfig
-from feat2go.envs.maniskill.experts import EXPERTS, expert_for
+from feat2go.envs.maniskill.experts import EXPERTS, TWO_ARMS, expert_for
 from feat2go.envs.maniskill.light import light_urdf
 from feat2go.registry.registry import UnknownNameError
 
@@ -60,12 +60,36 @@ def test_the_expert_succeeds_plainly_and_also_slowly_with_noise_and_detours(task
     succeeds, plain, milestones = play(scene, task, 100)
     assert succeeds
     assert set(milestones) >= {1, 2}
-    knobs = {"noise": 0.1, "tempo": 0.4, "detours": 3}
+    # Two arms would be in each other's way on a detour.
+    knobs = {"noise": 0.1, "tempo": 0.4, "detours": 0 if task in TWO_ARMS else 3}
     succeeds, varied, _ = play(scene, task, 100, **knobs)
     assert succeeds
     assert len(varied) > len(plain)
     # Everything that is drawn follows from the seed.
     assert np.array_equal(play(scene, task, 100, **knobs)[1], varied)
+    scene.close()
+
+
+@pytest.mark.parametrize("task", TWO_ARMS)
+def test_two_arms_take_no_detours(task):
+    with pytest.raises(ValueError, match="one arm"):
+        expert_for(config_for(task, detours=1), None, 0)
+
+
+def test_two_arms_are_seen_by_three_cameras():
+    scene = build("TwoRobotStackCube-v1")
+    assert scene.info.cameras == ("base", "left_hand", "right_hand")
+    scene.reset(0, 0)
+    images = scene.images()
+    assert images.shape == (1, 3, 16, 16, 3)
+    assert images.dtype == np.uint8
+    assert all(not np.array_equal(images[0, a], images[0, b]) for a, b in ((0, 1), (0, 2), (1, 2)))
+    # The hand camera moves with its arm, and with no other.
+    actions = np.zeros((1, 14), np.float32)
+    actions[0, 2] = 1.0
+    scene.step(actions)
+    moved = np.abs(scene.images().astype(int) - images).mean(axis=(0, 2, 3, 4))
+    assert moved[1] > 4 * moved[2]
     scene.close()
 
 

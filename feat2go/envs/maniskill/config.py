@@ -48,12 +48,14 @@ class SimulationInfo:
         action_dim, state_dim: A and S.
         fps: control frequency in Hz.
         max_episode_steps: the limit that holds.
+        cameras: names of the K pictures of one observation.
     """
 
     action_dim: int
     state_dim: int
     fps: float
     max_episode_steps: int
+    cameras: tuple[str, ...] = ("base",)
 
 
 @dataclass(frozen=True)

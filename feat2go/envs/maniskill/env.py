@@ -64,8 +64,6 @@ class ManiSkill:
         ValueError: for a value that is out of range.
     """
 
-    cameras = ("base",)
-
     def __init__(
         self,
         task: str,
@@ -128,6 +126,7 @@ class ManiSkill:
         self.state_dim = self._simulation.info.state_dim
         self.max_episode_steps = self._simulation.info.max_episode_steps
         self.fps = self._simulation.info.fps
+        self.cameras = self._simulation.info.cameras
         self._seeds: list[int] = []
 
     def reset(self, seeds: Sequence[int]) -> Observation:
@@ -208,7 +207,7 @@ class ManiSkill:
     def _observation(self) -> Observation:
         frames = self._simulation.frames
         return Observation(
-            images={"base": torch.from_numpy(frames.images.copy())},
+            images=self._by_camera(frames.images.copy()),
             state=torch.from_numpy(frames.state.copy()),
             instruction=[self._task.instruction(seed, self._task_options) for seed in self._seeds],
         )
@@ -216,10 +215,15 @@ class ManiSkill:
     def _final_observation(self, rows: list[int]) -> Observation:
         frames = self._simulation.frames
         return Observation(
-            images={"base": torch.from_numpy(frames.final_images[rows])},
+            images=self._by_camera(frames.final_images[rows]),
             state=torch.from_numpy(frames.final_state[rows]),
             instruction=[self._task.instruction(self._seeds[row], self._task_options) for row in rows],
         )
+
+    def _by_camera(self, images: np.ndarray) -> dict[str, Tensor]:
+        """(N, K, H, W, 3) -> name -> (N, H, W, 3)."""
+        by_camera = torch.from_numpy(images).unbind(dim=1)
+        return {name: images.contiguous() for name, images in zip(self.cameras, by_camera, strict=True)}
 
     def _require_reset(self) -> None:
         if not self._seeds:

@@ -18,7 +18,8 @@ class Frames:
     """Where pictures and states are written, N rows each. May lie in memory that processes share.
 
     Attributes:
-        images, final_images: uint8 (N, H, W, 3): what is seen now, and the last sight of the episode that ended last.
+        images, final_images: uint8 (N, K, H, W, 3): what the K cameras see now, and the last sight of the episode that
+            ended last.
         state, final_state: float32 (N, S), likewise.
     """
 

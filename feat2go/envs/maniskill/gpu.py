@@ -30,7 +30,7 @@ class GpuSimulation:
             light.install()
         self._scene = Scene(config, num_envs, device=f"cuda:{torch.cuda.current_device()}")
         self.info = self._scene.info
-        image_shape = (num_envs, config.image_size, config.image_size, 3)
+        image_shape = (num_envs, len(self.info.cameras), config.image_size, config.image_size, 3)
         state_shape = (num_envs, self.info.state_dim)
         self.frames = Frames(
             images=np.zeros(image_shape, np.uint8),

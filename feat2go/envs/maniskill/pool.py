@@ -134,7 +134,7 @@ class WorkerPool:
             self.close()
             raise
         self.info: SimulationInfo = infos[0]
-        self.frames: Frames = shared.map_frames(self._memory.fileno(), num_envs, config.image_size, self.info.state_dim)
+        self.frames: Frames = shared.map_frames(self._memory.fileno(), num_envs, config.image_size, self.info)
         # The seed of the running episode; None where it has ended.
         self._seeds: list[int | None] = [None] * num_envs
 

@@ -69,11 +69,11 @@ class Replayer:
         scene = self._scene
         scene.reset(0, seed)
         self._set(states, 0)
-        frames, milestones = [scene.images()[0]], [0]
+        frames, milestones = [scene.images()[0, 0]], [0]
         for step, action in enumerate(actions, start=1):
             scene.step(action[None])
             self._set(states, step)
-            frames.append(scene.images()[0])
+            frames.append(scene.images()[0, 0])
             milestones.append(max(milestones[-1], int(scene.milestone[0])))
         return np.stack(frames), np.array(milestones, np.int64)
 

@@ -27,7 +27,8 @@ class Scene:
     """N rows of one ManiSkill environment: one on a CPU, any number on a GPU.
 
     Only what is asked for is computed: a step evaluates the task's flags, pictures are taken on request and from the
-    first camera only. ManiSkill's ``get_obs`` would render every camera and assemble a nested dictionary each time.
+    task's first camera, or those that ``tasks`` names. ManiSkill's ``get_obs`` would render every camera and assemble a
+    nested dictionary each time.
 
     Attributes:
         env: the unwrapped ManiSkill environment.
@@ -50,6 +51,7 @@ class Scene:
         if not self.env._sensors:
             raise ValueError(f"'{config.task}' has no camera, so there is nothing to observe")
         self._milestones = task_named(config.task).milestones
+        self._other_cameras = task_named(config.task).other_cameras
         self._control_name = config.control
         self._control = Control(self.env, config.control)
         self.success = np.zeros(num_rows, bool)
@@ -61,6 +63,7 @@ class Scene:
             state_dim=self.states().shape[1],
             fps=float(self.env.control_freq),
             max_episode_steps=self._time_limit(config),
+            cameras=("base", *self._other_cameras),
         )
 
     def reset(self, row: int, seed: int) -> None:
@@ -73,7 +76,8 @@ class Scene:
             # The task built a new scene for this episode, with a new robot.
             self._control = Control(self.env, self._control_name)
         if self._has_light_assets and not self.env.gpu_sim_enabled:
-            light.drop_reflections(self._sensor.camera)
+            for sensor in self._sensors:
+                light.drop_reflections(sensor.camera)
         for hidden in self.env._hidden_objects:
             hidden.hide_visual()
         self.success[row] = self.failed[row] = False
@@ -88,15 +92,9 @@ class Scene:
         self.milestone = self._furthest(flags)
 
     def images(self) -> np.ndarray:
-        """uint8 (N, H, W, 3): what the first camera sees now."""
+        """uint8 (N, K, H, W, 3): what the cameras see now."""
         self.env.scene.update_render(update_sensors=True, update_human_render_cameras=False)
-        self._sensor.capture()
-        compose = getattr(self.env, "compose_images", None)
-        seen = self._sensor.get_obs(rgb=True, depth=False, position=False, segmentation=compose is not None)
-        images: np.ndarray = seen["rgb"].cpu().numpy()
-        if compose is not None:
-            images = compose(images, seen["segmentation"][..., 0].cpu().numpy())
-        return images
+        return np.stack([self._image(sensor) for sensor in self._sensors], axis=1)
 
     def states(self) -> np.ndarray:
         """float32 (N, S): proprioception, then the positions of the objects that no picture shows."""
@@ -107,10 +105,21 @@ class Scene:
     def close(self) -> None:
         self.env.close()
 
+    def _image(self, sensor: Any) -> np.ndarray:
+        """uint8 (N, H, W, 3)."""
+        compose = getattr(self.env, "compose_images", None)
+        sensor.capture()
+        seen = sensor.get_obs(rgb=True, depth=False, position=False, segmentation=compose is not None)
+        image: np.ndarray = seen["rgb"].cpu().numpy()
+        if compose is not None:
+            image = compose(image, seen["segmentation"][..., 0].cpu().numpy())
+        return image
+
     @property
-    def _sensor(self) -> Any:
-        """The first camera; a new one after a task built a new scene."""
-        return next(iter(self.env._sensors.values()))
+    def _sensors(self) -> list[Any]:
+        """The task's first camera and the others that are shown; new ones after a task built a new scene."""
+        sensors = self.env._sensors
+        return [next(iter(sensors.values())), *(sensors[uid] for uid in self._other_cameras.values())]
 
     def _flag(self, flags: dict[str, Any], name: str) -> np.ndarray:
         if name not in flags:
@@ -181,10 +190,12 @@ def _make(config: SimulationConfig, num_rows: int, device: str) -> Any:
     importlib.import_module(task_named(config.task).module)
     require_task(config.task)
     sensors: dict[str, Any] = {"width": config.image_size, "height": config.image_size, "shader_pack": "minimal"}
+    # Where cameras on the robot are shown as well, they stay where they are.
+    first = sensors.setdefault("base_camera", {}) if task_named(config.task).other_cameras else sensors
     if config.view is not None:
-        sensors.update(pose=sapien_utils.look_at(*config.view), mount=None, entity_uid=None)
+        first.update(pose=sapien_utils.look_at(*config.view), mount=None, entity_uid=None)
     if config.fov is not None:
-        sensors.update(fov=config.fov, intrinsic=None)
+        first.update(fov=config.fov, intrinsic=None)
     options: dict[str, Any] = {
         "num_envs": num_rows,
         "control_mode": _CONTROL_MODES.get(config.control, config.control),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import math
 import mmap
 import os
 
 import numpy as np
 
+from feat2go.envs.maniskill.config import SimulationInfo
 from feat2go.envs.maniskill.episodes import Frames
 
 
@@ -16,17 +18,16 @@ def create() -> io.FileIO:
     return io.FileIO(os.memfd_create("feat2go-maniskill", 0), "r+")
 
 
-def map_frames(descriptor: int, num_rows: int, image_size: int, state_dim: int) -> Frames:
+def map_frames(descriptor: int, num_rows: int, image_size: int, info: SimulationInfo) -> Frames:
     """Pictures and states of ``num_rows`` environments in that memory, which is made large enough."""
-    image_bytes = num_rows * image_size * image_size * 3
-    state_bytes = num_rows * state_dim * 4
+    image_shape = (num_rows, len(info.cameras), image_size, image_size, 3)
+    state_shape = (num_rows, info.state_dim)
+    image_bytes, state_bytes = math.prod(image_shape), 4 * math.prod(state_shape)
     # States first: they need the alignment.
     size = 2 * (state_bytes + image_bytes)
     os.ftruncate(descriptor, size)
     memory = np.frombuffer(mmap.mmap(descriptor, size), np.uint8)
     state, final_state, images, final_images = np.split(memory, np.cumsum([state_bytes, state_bytes, image_bytes]))
-    state_shape = (num_rows, state_dim)
-    image_shape = (num_rows, image_size, image_size, 3)
     return Frames(
         images=images.reshape(image_shape),
         state=state.view(np.float32).reshape(state_shape),

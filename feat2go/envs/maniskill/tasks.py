@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,7 @@ class Task:
         instructions: templates; an episode's seed chooses one.
         milestones: name -> predicate, in the order in which they are passed on the way to success, without success.
         camera: None for the stock view.
+        other_cameras: what is shown besides: our name -> ManiSkill's name of a camera on a robot.
         max_episode_steps: None for the task's own limit.
         module: imported before the task is built; it registers it.
         sentence: ``"package.module:function"`` for a task whose words depend on more than a template: of an episode's
@@ -53,6 +54,7 @@ class Task:
     instructions: tuple[str, ...]
     milestones: dict[str, Predicate]
     camera: Camera | None = None
+    other_cameras: Mapping[str, str] = field(default_factory=dict)
     max_episode_steps: int | None = None
     module: str = "mani_skill.envs"
     sentence: str | None = None
@@ -98,6 +100,22 @@ def _lifted(actor: str, above: float) -> Predicate:
     return lambda env, flags: getattr(env, actor).pose.p[:, 2] > above
 
 
+def _holds(side: str, actor: str) -> Predicate:
+    """Whether one of two robots holds something."""
+
+    def predicate(env: Any, flags: dict[str, Tensor]) -> Tensor:
+        held: Tensor = getattr(env, f"{side}_agent").is_grasping(getattr(env, actor))
+        return held
+
+    return predicate
+
+
+def _handed_over(env: Any, flags: dict[str, Tensor]) -> Tensor:
+    """The cube lies where the right robot can take it."""
+    position: Tensor = env.cube.pose.p
+    return (position[:, 1] > -0.03) & (position[:, 2] < 0.03)
+
+
 def _near_goal(within: float) -> Predicate:
     def predicate(env: Any, flags: dict[str, Tensor]) -> Tensor:
         distance: Tensor = torch.linalg.norm((env.obj.pose.p - env.goal_region.pose.p)[:, :2], dim=1)
@@ -105,6 +123,8 @@ def _near_goal(within: float) -> Predicate:
 
     return predicate
 
+
+_HANDS = {"left_hand": "panda_wristcam-0-hand_camera", "right_hand": "panda_wristcam-1-hand_camera"}
 
 TASKS = {
     "PickCube-v1": Task(
@@ -168,6 +188,35 @@ TASKS = {
         },
         camera=Camera((0.4, 0.0, 0.37), (0.0, 0.0, 0.03), 0.64),
         max_episode_steps=80,
+    ),
+    "TwoRobotPickCube-v1": Task(
+        instructions=(
+            "hand the red cube over and bring it to the goal",
+            "left arm: give the red cube to the right arm, which holds it at the goal",
+            "pass the red block to the other robot and lift it to the goal",
+        ),
+        milestones={
+            "left grasped": _holds("left", "cube"),
+            "handed over": _handed_over,
+            "right grasped": _holds("right", "cube"),
+            "at goal": _flag("is_obj_placed"),
+        },
+        camera=Camera((0.75, 0.0, 0.6), (0.0, 0.0, 0.1), 0.95),
+        other_cameras=_HANDS,
+    ),
+    "TwoRobotStackCube-v1": Task(
+        instructions=(
+            "put the green cube on the target and stack the blue cube on it",
+            "right arm: green block to the target; left arm: blue block on top",
+            "build a tower on the target, green below and blue above",
+        ),
+        milestones={
+            "grasped": _flag("is_cubeB_grasped"),
+            "base placed": _flag("cubeB_placed"),
+            "on top": _flag("is_cubeA_on_cubeB"),
+        },
+        camera=Camera((0.75, 0.0, 0.6), (0.0, 0.0, 0.05), 0.85),
+        other_cameras=_HANDS,
     ),
     "PutOn-v1": Task(
         instructions=(),

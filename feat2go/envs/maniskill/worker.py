@@ -36,7 +36,7 @@ class Worker:
             light.install()
         scenes = [Scene(config) for _ in range(assignment.num_rows)]
         self.info: SimulationInfo = scenes[0].info
-        frames = shared.map_frames(memory, assignment.num_envs, config.image_size, self.info.state_dim)
+        frames = shared.map_frames(memory, assignment.num_envs, config.image_size, self.info)
         first = assignment.first_row
         self._runners = [
             EpisodeRunner(scene, config, frames.rows(slice(first + i, first + i + 1))) for i, scene in enumerate(scenes)

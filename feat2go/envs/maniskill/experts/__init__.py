@@ -12,6 +12,7 @@ from feat2go.envs.maniskill.experts.place_sphere import place_sphere
 from feat2go.envs.maniskill.experts.push_pull import pull_cube, push_cube
 from feat2go.envs.maniskill.experts.put_on import put_on
 from feat2go.envs.maniskill.experts.stack_cube import stack_cube
+from feat2go.envs.maniskill.experts.two_robots import two_robot_pick_cube, two_robot_stack_cube
 
 EXPERTS: dict[str, Plan] = {
     "PickCube-v1": pick_cube,
@@ -20,7 +21,10 @@ EXPERTS: dict[str, Plan] = {
     "PullCube-v1": pull_cube,
     "PlaceSphere-v1": place_sphere,
     "PutOn-v1": put_on,
+    "TwoRobotPickCube-v1": two_robot_pick_cube,
+    "TwoRobotStackCube-v1": two_robot_stack_cube,
 }
+TWO_ARMS = ("TwoRobotPickCube-v1", "TwoRobotStackCube-v1")
 
 
 def expert_for(config: SimulationConfig, env: Any, row: int) -> Expert | None:
@@ -28,7 +32,9 @@ def expert_for(config: SimulationConfig, env: Any, row: int) -> Expert | None:
     plan = EXPERTS.get(config.task)
     if plan is None:
         return None
-    return Expert(plan, Arm(env, row, config.expert_noise, config.expert_tempo), config.expert_detours)
+    numbers: list[int | None] = [0, 1] if config.task in TWO_ARMS else [None]
+    arms = [Arm(env, row, config.expert_noise, config.expert_tempo, number) for number in numbers]
+    return Expert(plan, arms, config.expert_detours)
 
 
 __all__ = ["EXPERTS", "Expert", "expert_for"]

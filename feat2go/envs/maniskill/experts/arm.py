@@ -34,14 +34,19 @@ class Arm:
     phase: at a tempo below 1 it draws its own speed and is preceded by a pause.
 
     Args:
-        env: an unwrapped ManiSkill environment whose robot stands unrotated, as in the table scenes.
+        env: an unwrapped ManiSkill environment.
         row: which of its rows.
         noise: standard deviation of the noise on motions, in action units.
         tempo: lowest relative speed of a phase.
+        number: which of several robots; None for the only one.
+
+    Attributes:
+        lean: rotation of the gripper about the world's x axis, in rad; 0 for upright.
     """
 
-    def __init__(self, env: Any, row: int, noise: float, tempo: float) -> None:
+    def __init__(self, env: Any, row: int, noise: float, tempo: float, number: int | None = None) -> None:
         self.env = env
+        self._number = number
         self.row = row
         self._noise = noise
         self._tempo = tempo
@@ -52,17 +57,18 @@ class Arm:
         self._random = np.random.default_rng(seed)
         self._speed = 1.0
         self._caution = 1.0
+        self.lean = 0.0
         self._last_position = np.full(3, np.inf)
 
     @property
     def position(self) -> Position:
         """(3,): between the fingertips, in metres."""
-        return self._pose(self.env.agent.tcp)[:3]
+        return self._pose(self._agent.tcp)[:3]
 
     @property
     def yaw(self) -> float:
         """Rotation of the gripper about the vertical, in radians. Its fingers lie across it."""
-        return float((_rotation(self._pose(self.env.agent.tcp)) * _DOWN.inv()).as_euler("zyx")[0])
+        return float((_rotation(self._pose(self._agent.tcp)) * _DOWN.inv()).as_euler("zyx")[0])
 
     def position_of(self, actor: Any) -> Position:
         """(3,) in metres."""
@@ -74,7 +80,7 @@ class Arm:
 
     def is_grasping(self, actor: Any) -> bool:
         """Whether both fingers press on it."""
-        return bool(self.env.agent.is_grasping(actor)[self.row])
+        return bool(self._agent.is_grasping(actor)[self.row])
 
     def command(self, target: Position, gripper: float, yaw: float | None = None, speed: float = 1.0) -> Action:
         """One step towards ``target``, upright, and towards ``yaw`` modulo 180 degrees."""
@@ -83,7 +89,9 @@ class Arm:
         self._take_care(float(np.abs(move).max()))
         move *= min(1.0, speed * self._speed * self._caution / max(np.abs(move).max(), 1e-9))
         turn *= min(1.0, self._speed * self._caution / max(float(np.linalg.norm(turn)), 1e-9))
-        motion = np.concatenate([move, turn])
+        # Actions are in the axes of the robot's base, which may stand turned.
+        to_base = _rotation(self._pose(self._agent.robot)).inv()
+        motion = np.concatenate([to_base.apply(move), to_base.apply(turn)])
         motion += self._random.normal(0, self._noise, 6) if self._noise else 0
         return np.append(motion, gripper).clip(-1, 1).astype(np.float32)
 
@@ -154,10 +162,16 @@ class Arm:
         self._last_position = self.position
 
     def _turn_to(self, yaw: float | None) -> Rotation:
-        """The smallest rotation that makes the gripper upright with this yaw modulo 180 degrees; None keeps its yaw."""
-        present = _rotation(self._pose(self.env.agent.tcp))
+        """The smallest rotation to this yaw modulo 180 degrees and to ``lean``; None keeps the yaw."""
+        present = _rotation(self._pose(self._agent.tcp))
         turn = 0.0 if yaw is None else (yaw - self.yaw + np.pi / 2) % np.pi - np.pi / 2
-        return Rotation.from_euler("z", self.yaw + turn) * _DOWN * present.inv()
+        upright = Rotation.from_euler("z", self.yaw + turn) * _DOWN
+        return Rotation.from_euler("x", self.lean) * upright * present.inv()
+
+    @property
+    def _agent(self) -> Any:
+        """The robot; another object after a task built a new scene."""
+        return self.env.agent if self._number is None else self.env.agent.agents[self._number]
 
     def _pose(self, body: Any) -> np.ndarray:
         pose: np.ndarray = body.pose.raw_pose[self.row].cpu().numpy()
