@@ -58,8 +58,6 @@ def add_lora(
     Raises:
         ValueError: for a target or an exclusion that no linear layer has, or settings out of range.
     """
-    from peft import LoraConfig, inject_adapter_in_model
-
     if is_adapted(network):
         raise ValueError("the network has adapters already; merge them first")
     if rank < 1 or alpha <= 0 or not 0 <= dropout < 1:
@@ -67,20 +65,28 @@ def add_lora(
     if init not in INITS:
         raise ValueError(f"unknown initialisation '{init}' of adapters; known: {', '.join(INITS)}")
     chosen = choose_linear(network, targets, exclude)
+    _inject(network, chosen, rank, alpha, dropout, init)
+    return chosen
+
+
+def _inject(
+    network: nn.Module, layers: Sequence[str], rank: int, alpha: float, dropout: float = 0.0, init: str = "gaussian"
+) -> None:
+    from peft import LoraConfig, inject_adapter_in_model
+
     network.requires_grad_(False)
     config = LoraConfig(
         r=rank,
         lora_alpha=alpha,  # type: ignore[arg-type]
         lora_dropout=dropout,
         # As one pattern: a list would match by the ends of names, which may be those of other modules too.
-        target_modules="|".join(re.escape(name) for name in chosen),
+        target_modules="|".join(re.escape(name) for name in layers),
         init_lora_weights="gaussian" if init == "gaussian" else True,
     )
     inject_adapter_in_model(config, network, adapter_name=_ADAPTER)
     for name, parameter in network.named_parameters():
         if ".lora_" in name:
             parameter.data = parameter.data.float()
-    return chosen
 
 
 def choose_linear(network: nn.Module, targets: str | Sequence[str], exclude: Sequence[str] = ()) -> list[str]:
@@ -170,12 +176,12 @@ def load_adapter(network: nn.Module, folder: Path) -> None:
     """Read adapters that :func:`save_adapter` or peft wrote.
 
     Args:
-        network: with adapters of the same shapes; or without, then it gets them.
+        network: with adapters of the same shapes and scale; or without, then it gets them.
         folder: with adapter_config.json and adapter_model.safetensors.
 
     Raises:
         FileNotFoundError: if a file is missing.
-        ValueError: for adapters of another kind, or tensors that are missing, unexpected or wrongly shaped, by name.
+        ValueError: for adapters of another kind or scale, or tensors that are missing, unexpected or wrongly shaped.
     """
     for file in (_CONFIG_FILE, _WEIGHTS_FILE):
         if not (folder / file).is_file():
@@ -183,10 +189,24 @@ def load_adapter(network: nn.Module, folder: Path) -> None:
     config: dict[str, Any] = json.loads((folder / _CONFIG_FILE).read_text())
     _require_plain_lora(config, folder)
     state = {name.removeprefix(_PREFIX): value for name, value in load_file(folder / _WEIGHTS_FILE).items()}
-    if not is_adapted(network):
-        layers = sorted({match[1] for name in state if (match := _LORA_KEY.fullmatch(name))})
-        add_lora(network, config["r"], config["lora_alpha"], layers)
+    if is_adapted(network):
+        _require_scale(network, config, folder)
+    else:
+        layers = {match[1] for name in state if (match := _LORA_KEY.fullmatch(name))}
+        absent = layers - set(choose_linear(network, ALL_LINEAR))
+        if absent:
+            raise ValueError(
+                f"the adapters in {folder} are for layers that are not there: {', '.join(sorted(absent)[:5])}"
+            )
+        _inject(network, sorted(layers), config["r"], config["lora_alpha"])
     set_adapter_state(network, state)
+
+
+def _require_scale(network: nn.Module, config: Mapping[str, Any], folder: Path) -> None:
+    _, layer = _adapted(network)[0]
+    own, stored = layer.scaling[_ADAPTER], config["lora_alpha"] / config["r"]
+    if own != stored:
+        raise ValueError(f"the adapters in {folder} were trained with alpha / rank = {stored:g}; here it is {own:g}")
 
 
 def set_adapter_state(network: nn.Module, state: Mapping[str, Tensor]) -> None:

@@ -175,9 +175,30 @@ def test_adapters_that_do_not_fit_are_named(network, tmp_path):
     with pytest.raises(ValueError, match=re.escape("missing: lm_head.lora_A.weight, lm_head.lora_B.weight")):
         load_adapter(other, tmp_path)
     wider = Network()
-    add_lora(wider, 3, 4, ["q_proj"])
+    add_lora(wider, 3, 6, ["q_proj"])
     with pytest.raises(ValueError, match=re.escape("of another shape: blocks.0.q_proj.lora_A.weight")):
         load_adapter(wider, tmp_path)
+
+
+def test_adapters_are_loaded_into_the_layers_that_they_are_named_after(network, x, tmp_path):
+    again = Network()
+    again.load_state_dict(network.state_dict())
+    add_lora(network, 2, 2, ["fc"], ["blocks"])
+    learn(network, x)
+    save_adapter(network, tmp_path)
+    load_adapter(again, tmp_path)
+    assert torch.equal(again(x), network(x))
+    with pytest.raises(ValueError, match="are for layers that are not there: fc"):
+        load_adapter(nn.Sequential(nn.Linear(6, 8)), tmp_path)
+
+
+def test_adapters_of_another_scale_are_refused(network, tmp_path):
+    add_lora(network, 2, 4, ["q_proj"])
+    save_adapter(network, tmp_path)
+    other = Network()
+    add_lora(other, 2, 2, ["q_proj"])
+    with pytest.raises(ValueError, match="were trained with alpha / rank = 2; here it is 1"):
+        load_adapter(other, tmp_path)
 
 
 def test_another_kind_of_adapter_is_refused(network, tmp_path):
