@@ -133,7 +133,10 @@ def update(policy: Any, optimizer: torch.optim.Optimizer, inputs: dict[str, Tens
 
 
 def measure(call: Callable[[], Any], device: torch.device, repeats: int) -> dict[str, Any]:
-    """Seconds of one call, the fastest of ``repeats`` after a warm-up, and peak memory; or that it was too little."""
+    """Seconds of one call, the fastest of ``repeats`` after a warm-up, and peak memory; or that it was too little.
+
+    Without repeats, those of the first call.
+    """
     is_gpu = device.type == "cuda"
     seconds = []
     try:
@@ -150,7 +153,7 @@ def measure(call: Callable[[], Any], device: torch.device, repeats: int) -> dict
         torch.cuda.empty_cache()
         return {"out_of_memory": True}
     peak = torch.cuda.max_memory_allocated() / GIB if is_gpu else None
-    return {"out_of_memory": False, "seconds": min(seconds[1:]), "peak_gib": peak}
+    return {"out_of_memory": False, "seconds": min(seconds[1:] or seconds), "peak_gib": peak}
 
 
 def measured(work: Workload, size: str, arguments: argparse.Namespace, device: torch.device) -> Iterator[dict]:
@@ -210,7 +213,7 @@ def iteration(size: str, device: torch.device) -> dict[str, Any]:
         for _ in range(num_updates):
             update(policy, optimizer, batch)
 
-    return {**ITERATION, "lora_rank": LORA_RANK, **measure(run, device, 1)}
+    return {**ITERATION, "lora_rank": LORA_RANK, **measure(run, device, 0)}
 
 
 def estimated(work: Workload, batch_sizes: tuple[int, ...]) -> Iterator[dict[str, Any]]:
