@@ -92,10 +92,12 @@ def unsharded(network: Any) -> Iterator[None]:
     # parameters when the inner call ends.
     parts = network.modules() if isinstance(network, nn.Module) else ()
     units = [part for part in parts if isinstance(part, FSDPModule)]
-    if isinstance(network, FSDPModule):
-        # Which module is the root is settled by the first forward pass, and here that may be one of a unit.
-        network._get_fsdp_state()._lazy_init()
-    gathering = {name: vars(network).pop(name) for name in _METHODS if units and name in vars(network)}
+    if not units:
+        yield
+        return
+    # Which module is the root is settled by the first forward pass, and here that may be one of a unit.
+    network._get_fsdp_state()._lazy_init()
+    gathering = {name: vars(network).pop(name) for name in _METHODS if name in vars(network)}
     for unit in units:
         unit.set_reshard_after_forward(False, recurse=False)
         unit.unshard()
