@@ -43,10 +43,10 @@ class VLABackboneValue(nn.Module):
             )
         self.num_bins = num_bins
         self._preprocess = built.preprocess
-        self.network: Any = network
+        self.network: Any = built.network
         self.network.language_model.lm_head.requires_grad_(False)
         self.fingerprints: Mapping[str, str] = _fingerprints(network)
-        width = int(network.language_model.config.hidden_size)
+        width = int(self.network.language_model.config.hidden_size)
         self.value_token = nn.Parameter(0.02 * torch.randn(width))
         self.head = BinHead(width, head_width, num_bins)
         keep_trained_only(self)

@@ -118,9 +118,10 @@ def test_the_common_prefix_ends_where_rows_differ_or_the_image_begins():
     assert common_prefix({"input_ids": ids, "attention_mask": torch.ones_like(ids)}, image_token_id=9) == 1
 
 
-def test_the_last_hidden_state_is_that_of_transformers_own_model(make, tiny_vlm):
-    network = make().eval()
-    original = AutoModelForImageTextToText.from_pretrained(tiny_vlm("qwen3_vl"))
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_last_hidden_state_is_that_of_transformers_own_model(make, tiny_vlm, family):
+    network = make(family).eval()
+    original = AutoModelForImageTextToText.from_pretrained(tiny_vlm(family))
     inputs = network._processor(IMAGES[:1], INSTRUCTION[:1])
     with torch.no_grad():
         hidden = original(**inputs, output_hidden_states=True).hidden_states[-1][:, -1]
