@@ -70,11 +70,11 @@ POLICIES = Registry(
     "policy",
     {
         "tiny_vla": Entry("feat2go.policies.tiny_vla:TinyVLA", "small image + instruction policy for one machine"),
-        "hf_pi0": Entry("feat2go.policies.hf_pi0:HFPi0", "pi0 flow policy of transformers, for cloning", _HUB),
         "openvla": Entry("feat2go.policies.openvla.openvla:OpenVLA", "OpenVLA, token by token", _HUB),
         "openvla_oft": Entry(
             "feat2go.policies.openvla.oft:OpenVLAOFT", "OpenVLA-OFT, a chunk of actions in one pass", _HUB
         ),
+        "hf_pi0": Entry("feat2go.policies.hf_pi0:HFPi0", "pi0 flow policy of transformers, for cloning", _HUB),
     },
 )
 
