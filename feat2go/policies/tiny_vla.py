@@ -97,11 +97,11 @@ class TinyVLA(nn.Module):
         # PyTorch's own initialisation lets the picture's signal fade from layer to layer, and the state drown it.
         for layer in (*self.vision, *self.trunk):
             if isinstance(layer, (nn.Conv2d, nn.Linear)):
-                nn.init.orthogonal_(layer.weight, gain=2**0.5)
+                _orthogonal(layer.weight, gain=2**0.5)
                 nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
         nn.init.zeros_(self.film.weight)
         nn.init.zeros_(self.film.bias)
-        nn.init.orthogonal_(self.actor.weight, gain=0.01)
+        _orthogonal(self.actor.weight, gain=0.01)
         nn.init.zeros_(self.actor.bias)
         nn.init.zeros_(self.critic.weight)
         nn.init.zeros_(self.critic.bias)
@@ -214,3 +214,9 @@ class TinyVLA(nn.Module):
 
 def _gather(logprobs: Tensor, tokens: Tensor) -> Tensor:
     return logprobs.gather(-1, tokens[..., None])[..., 0]
+
+
+def _orthogonal(weight: Tensor, gain: float) -> None:
+    # In float32: no half precision has the decomposition that it takes.
+    exact = nn.init.orthogonal_(torch.empty_like(weight, dtype=torch.float32), gain)
+    weight.data.copy_(exact)

@@ -110,7 +110,7 @@ def test_the_loader_has_no_workers_that_would_act_with_a_copy_of_the_policy(make
 
 
 # The same rows in batches of another size may take other kernels, in 8 bits of mantissa.
-@pytest.mark.parametrize(("precision", "tolerance"), [("32-true", 1e-5), ("bf16-mixed", 1e-3), ("bf16-true", 5e-2)])
+@pytest.mark.parametrize(("precision", "tolerance"), [("32-true", 1e-5), ("bf16-mixed", 1e-3)])
 def test_the_first_importance_ratios_are_one(fit, precision, tolerance):
     module, _ = fit(trainer_arguments={"precision": precision})
     first = module.algorithm.metrics[::2]
