@@ -41,7 +41,7 @@ def check_job(accelerator: str = "auto", devices: str = "auto", num_nodes: int =
 
     watch_parent()
     checks = check_processes(accelerator, devices, num_nodes, Path(folder))
-    if rank_zero_only.rank == 0:
+    if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
         print("\nProcesses")
         for check in checks:
             print(f"  {'ok ' if check.ok else 'NO '} {check.name:24}{check.detail}")

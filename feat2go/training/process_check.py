@@ -54,9 +54,16 @@ def check_processes(accelerator: str, devices: str, num_nodes: int, folder: Path
     for strategy in ("ddp", "fsdp2"):
         probe = _Probe(folder / f".doctor-{strategy}.ckpt")
         trainer = Trainer(
-            **{"accelerator": accelerator, "devices": devices, "num_nodes": num_nodes, "strategy": strategy},
-            **{"max_epochs": 1, "logger": False, "enable_checkpointing": False},
-            **{"enable_progress_bar": False, "enable_model_summary": False, "plugins": [AtomicCheckpointIO()]},
+            accelerator=accelerator,
+            devices=devices,
+            num_nodes=num_nodes,
+            strategy=strategy,
+            max_epochs=1,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            plugins=[AtomicCheckpointIO()],
         )
         trainer.fit(probe)
         known = {check.name for check in checks}
@@ -126,7 +133,8 @@ class _Probe(LightningModule):
         return _Batches(self.global_rank)
 
     def training_step(self, batch: Tensor, batch_index: int) -> Tensor:
-        return self._network.evaluate(batch).square().mean()
+        loss: Tensor = self._network.evaluate(batch).square().mean()
+        return loss
 
     def on_train_start(self) -> None:
         size = self.trainer.world_size
