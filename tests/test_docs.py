@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 # Those whose commands are run, in an empty folder. Of the others they are only parsed.
 RUN = ("add_algorithm", "add_clustering", "add_encoder")
+OTHER_PAGES = [*(path for path in PAGES if path.stem not in RUN), ROOT / "README.md"]
 PARSED = ("collect", "label", "audit", "fit", "validate", "test", "predict", "evaluate")
 
 
@@ -99,7 +100,7 @@ def test_a_page_runs_from_top_to_bottom(path, tmp_path, monkeypatch, capsys):
         example.evaluate()
 
 
-@pytest.mark.parametrize("path", [path for path in PAGES if path.stem not in RUN], ids=page_id)
+@pytest.mark.parametrize("path", OTHER_PAGES, ids=page_id)
 def test_python_in_other_pages_runs_too(path, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for example in parse(path, {"python": Page(capsys).python}):
@@ -110,7 +111,7 @@ class AcceptedError(Exception):
     """The command line is fine."""
 
 
-@pytest.mark.parametrize("path", [path for path in PAGES if path.stem not in RUN], ids=page_id)
+@pytest.mark.parametrize("path", OTHER_PAGES, ids=page_id)
 def test_the_commands_of_other_pages_are_accepted(path, monkeypatch):
     instantiate = ArgumentParser.instantiate
 
@@ -148,7 +149,7 @@ def test_the_commands_of_other_pages_are_accepted(path, monkeypatch):
                     main(words)
 
 
-@pytest.mark.parametrize("path", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=page_id)
+@pytest.mark.parametrize("path", [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "README.md"], ids=page_id)
 def test_what_a_page_points_to_exists(path):
     text = path.read_text()
     for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):
@@ -163,3 +164,10 @@ def test_what_a_page_points_to_exists(path):
         for part in name.split("."):
             defined = rf"^ *(?:def|class) {part}\b|^{part} = "
             assert re.search(defined, source, re.MULTILINE), f"{path.name} names {file}:{name}"
+
+
+def test_the_figures_in_the_readme_are_those_of_the_benchmarks(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    from make_measured import table
+
+    assert table() in (ROOT / "README.md").read_text()

@@ -1,0 +1,117 @@
+"""Writes the table of README.md from the JSON that the benchmarks wrote: ``python docs/make_measured.py``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from feat2go.core.files import atomic_write
+
+ROOT = Path(__file__).parents[1]
+MARKS = ("<!-- measured: begin -->\n", "<!-- measured: end -->\n")
+
+
+def table() -> str:
+    """In Markdown; a benchmark that has left no JSON is missing."""
+    rows = [row for name, describe in SECTIONS.items() if (result := _read(name)) for row in describe(result)]
+    lines = [f"| {what} | {figure} | `python benchmarks/{command}` |" for what, figure, command in rows]
+    return "\n".join(["| what | measured | with |", "|---|---|---|", *lines]) + "\n"
+
+
+def _read(name: str) -> dict[str, Any]:
+    path = ROOT / "benchmarks" / "results" / f"{name}.json"
+    result: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+    return result
+
+
+def _demo(result: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    before, after = (_interval(result[run]) for run in ("before", "after"))
+    task = {"demo.py": "PushCube-v1"}.get(_script(result), "tabletop")
+    minutes, load = result["total_seconds"] / 60, result["machine"]["load_average"]
+    episodes, steps = result["before"]["num_episodes"], result["num_env_steps"]
+    yield (
+        f"demo, {task}: success of the imitation start and after {steps:,} steps of PPO, {episodes} episodes each",
+        f"{before} → {after}",
+        _script(result),
+    )
+    yield f"demo, {task}: duration after installation, {_cpus(result, load)}", f"{minutes:.1f} min", _script(result)
+
+
+def _values(result: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    for row in result["rows"]:
+        yield (
+            f"value model on held-out expert episodes of {row['task']}: VOC, pair accuracy",
+            f"{row['voc']:.3f}, {row['pair_accuracy']:.3f}",
+            _script(result),
+        )
+
+
+def _audit(result: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    for name in ("strokes", "trend"):
+        kept = [methods[name] for group, methods in result["methods"].items() if group.split("/")[0] in KEPT_ASIDE]
+        voc, f1, uniform = (
+            sum(metrics[key]["mean"] for metrics in kept) / len(kept)
+            for key in ("voc", "boundary_f1", "boundary_f1_uniform")
+        )
+        yield (
+            f"targets of `{name}` on {' and '.join(KEPT_ASIDE)}: VOC; boundary F1, and of as many uniform stages",
+            f"{voc:.3f}; {f1:.2f}, {uniform:.2f}",
+            _script(result),
+        )
+
+
+def _tabletop(result: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    slowest, fastest = min(result["frames_per_s"]), max(result["frames_per_s"])
+    yield "tabletop, 64 environments, 64x64, one thread", f"{slowest:,.0f} to {fastest:,.0f} frames/s", _script(result)
+
+
+def _maniskill(result: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    for control, name in (("joint", "joint"), ("ee", "end-effector")):
+        small = [row for row in result["speed"] if row["control"] == control and row["image_size"] == 64]
+        for chunk in (1, 5):
+            speeds = [row["steps_per_s"] for row in small if row["chunk"] == chunk]
+            machine = _cpus(result, small[0]["load_average"])
+            yield (
+                f"ManiSkill PushCube-v1, {name} control, chunks of {chunk}, 64x64, {machine}",
+                f"{min(speeds):.0f} to {max(speeds):.0f} steps/s",
+                _script(result),
+            )
+
+
+def _interval(outcome: dict[str, Any]) -> str:
+    return f"{outcome['success_once']:.1%} [{outcome['low']:.1%}, {outcome['high']:.1%}]"
+
+
+def _cpus(result: dict[str, Any], load: float) -> str:
+    return f"{result['machine']['num_cpus']} CPUs at load {load:.1f}"
+
+
+def _script(result: dict[str, Any]) -> str:
+    command: str = result["command"]
+    return command.partition("benchmarks/")[2].partition(" --output")[0]
+
+
+KEPT_ASIDE = ("PlaceSphere-v1", "PullCube-v1")
+SECTIONS = {
+    "demo_pushcube": _demo,
+    "demo_tabletop": _demo,
+    "value_quality": _values,
+    "audit_sweep": _audit,
+    "tabletop_speed": _tabletop,
+    "maniskill_speed": _maniskill,
+}
+
+
+def main() -> None:
+    """Rewrite what stands between the marks."""
+    readme = ROOT / "README.md"
+    head, _, rest = readme.read_text().partition(MARKS[0])
+    tail = rest.partition(MARKS[1])[2]
+    with atomic_write(readme) as partial:
+        partial.write_text(head + MARKS[0] + table() + MARKS[1] + tail)
+
+
+if __name__ == "__main__":
+    main()
