@@ -11,6 +11,7 @@ from lightning.pytorch.cli import LightningCLI
 from feat2go.cli.main import main
 from feat2go.cli.training import TrainingCLI
 from feat2go.policies import load_policy
+from feat2go.registry import POLICIES
 
 UPDATES_PER_EPOCH = 2
 STEPS_PER_EPOCH = 8
@@ -179,7 +180,10 @@ def one_sentence(capsys, words):
 
 def test_an_unknown_name_is_one_sentence(config, capsys):
     message = one_sentence(capsys, ["fit", "--config", config, "--model.policy=tiny_vlaa"])
-    assert message == "unknown policy 'tiny_vlaa'. Did you mean 'tiny_vla'? Known: tiny_vla. Or give a full class_path."
+    assert message == (
+        f"unknown policy 'tiny_vlaa'. Did you mean 'tiny_vla'? Known: {', '.join(POLICIES.names())}. "
+        "Or give a full class_path."
+    )
 
 
 def test_a_missing_value_model_is_one_sentence(write_config, tmp_path, capsys):
