@@ -199,7 +199,7 @@ def test_every_template_of_a_task_occurs_and_follows_from_the_seed(task):
 @pytest.mark.parametrize(
     ("task", "words"),
     [
-        ("TwoRobotPickCube-v1", "two robot pick cube"),
+        ("TurnFaucet-v1", "turn faucet"),
         ("MS-AntRun-v1", "ms ant run"),
         ("FMBAssembly1Easy-v1", "fmb assembly 1 easy"),
     ],

@@ -83,6 +83,7 @@ def test_the_file_says_what_it_was_made_with(tmp_path):
         "clustering": {"class_path": "feat2go.clustering.fixed.Uniform", "init_args": {"num_stages": 2}},
         "beta": 0.25,
         "scope": "stage",
+        "camera": None,
     }
 
 

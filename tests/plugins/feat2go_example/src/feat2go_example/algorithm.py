@@ -9,7 +9,7 @@ from feat2go.core import Policy, PolicyBatch, Rollout
 from feat2go.core.returns import gae
 
 
-class Reinforce:
+class PlainGradient:
     """Policy gradient of whole returns (Williams 1992), one update per row.
 
     Args:
