@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from feat2go.cli.parsing import run_function
+from feat2go.core.protocols import TaskClustering
 from feat2go.core.slots import Clustering, Encoder
 from feat2go.data import open_dataset
 from feat2go.encoders.cache import CachedEncoder
@@ -60,6 +61,11 @@ def label_dataset(
     if ray is not None:
         if skip_damaged:
             raise ValueError("skip_damaged doesn't go with ray: shards are counted in episodes of the dataset")
+        if isinstance(clustering, TaskClustering):
+            raise ValueError(
+                f"{type(clustering).__name__} looks at all episodes of a task together, and with ray each worker sees "
+                "a shard of them: label without ray, or take a clustering that looks at one episode, such as trend"
+            )
         # Only here: the module names what a worker does, and a label without Ray needs none of it.
         from feat2go.cli.label_shards import LabelJob, label_on_ray
 

@@ -54,6 +54,12 @@ def assert_same_file(a, b):
     assert read_label_metadata(a) == read_label_metadata(b)
 
 
+def test_a_clustering_of_whole_tasks_is_refused(dataset, capsys):
+    with pytest.raises(SystemExit):
+        main(["label", str(dataset), "--encoder", "pixels", "--clustering", "strokes", "--ray", "local"])
+    assert "Strokes looks at all episodes of a task together" in capsys.readouterr().err
+
+
 def test_the_parts_together_are_the_whole(job, alone, tmp_path):
     label = ShardLabeller(job, tmp_path, size=2)
     rows = [label({"id": number}) for number in range(3)]
