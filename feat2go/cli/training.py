@@ -16,6 +16,7 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from feat2go.cli.parsing import install_names, read_argv
 from feat2go.training.checkpoints import AtomicCheckpointIO, read_checkpoint
 from feat2go.training.finite import StopAtNotFinite
+from feat2go.training.precision import HalfWeights
 from feat2go.training.processes import naming_lost_processes, watch_parent
 from feat2go.training.resuming import ConfiguredOptimizer, ContinuedCSVLogger, RandomStates
 from feat2go.training.strategies import register_strategies
@@ -47,8 +48,14 @@ class TrainingCLI(LightningCLI):
         # `logger: false` stays as it is; only an unset one is filled in.
         if trainer.get("logger") is None:
             kwargs["logger"] = _loggers(run_dir, config["ckpt_path"]) if self.subcommand == "fit" else False
-        if not any(isinstance(plugin, CheckpointIO) for plugin in trainer.get("plugins") or []):
-            kwargs["plugins"] = [*(trainer.get("plugins") or []), AtomicCheckpointIO()]
+        plugins = list(trainer.get("plugins") or [])
+        if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
+            plugins.append(AtomicCheckpointIO())
+        if trainer.get("precision") in ("bf16-true", "16-true"):
+            # Lightning takes a plugin or a precision, not both.
+            plugins.append(HalfWeights(trainer["precision"]))
+            kwargs["precision"] = None
+        kwargs["plugins"] = plugins
         kwargs["callbacks"] = [*(trainer.get("callbacks") or []), *_default_callbacks(trainer, run_dir)]
         return super().instantiate_trainer(**kwargs)
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 import yaml
 from lightning.pytorch.cli import LightningCLI
+from safetensors.torch import load_file
 
 from feat2go.cli.main import main
 from feat2go.cli.training import TrainingCLI
@@ -159,6 +160,14 @@ def test_a_checkpoints_hyperparameters_do_not_override_the_config(config, run_di
     main(["fit", "--config", str(config), f"--ckpt_path={last}"])
     used = yaml.safe_load((run_dir / "config.yaml").read_text())["model"]["init_args"]["max_ratio_error"]
     assert used == (0.05 if guarded else 0.5)
+
+
+def test_weights_in_half_precision_leave_the_records_alone(write_config, tmp_path):
+    config = write_config(tmp_path, tmp_path / "run")
+    main(["fit", "--config", str(config), "--trainer.precision=bf16-true"])
+    assert all(float(row["train/first_ratio_error"]) < 1e-3 for row in rows(tmp_path / "run"))
+    saved = load_file(tmp_path / "run" / "policy" / "model.safetensors")
+    assert {tensor.dtype for tensor in saved.values()} == {torch.bfloat16}
 
 
 def test_testing_leaves_the_record_of_the_training_alone(config, run_dir, capsys):
