@@ -6,51 +6,15 @@ import shlex
 from pathlib import Path
 
 import pytest
-from jsonargparse import ArgumentParser
+from accepted import accepts
 
 from feat2go.cli.demo import TASKS, _stages
-from feat2go.cli.main import main
-from feat2go.cli.training import TrainingCLI
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 # The demo's fits are the commands of the configs.
 LIGHT = ("collect", "label", "evaluate")
 OF_DEMO = [command for task in sorted(TASKS.values()) for _, command in _stages(task) if command[0] in LIGHT]
-
-
-class AcceptedError(Exception):
-    """The command line is fine."""
-
-
-def accepts(words, monkeypatch):
-    """Run a command up to where its work would begin."""
-    instantiate = ArgumentParser.instantiate
-
-    depth = 0
-
-    def stop_after(self, config):
-        """After the outermost: what a class is made from may be parsers of their own."""
-        nonlocal depth
-        depth += 1
-        try:
-            made = instantiate(self, config)
-        finally:
-            depth -= 1
-        if depth == 0:
-            raise AcceptedError
-        return made
-
-    def stop(self, subcommand):
-        raise AcceptedError
-
-    monkeypatch.setattr("sys.argv", ["feat2go"])
-    if words[0] == "fit":
-        monkeypatch.setattr(TrainingCLI, "_run_subcommand", stop)
-    else:
-        monkeypatch.setattr(ArgumentParser, "instantiate", stop_after)
-    with pytest.raises(AcceptedError):
-        main(words)
 
 
 def header(path):

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from jsonargparse import ArgumentParser
+from accepted import accepts
 from sybil import Sybil
 from sybil.parsers.markdown import CodeBlockParser
 
 from feat2go.cli.main import COMMANDS, main
-from feat2go.cli.training import TrainingCLI
 from feat2go.registry import SLOTS
 
 ROOT = Path(__file__).parents[1]
@@ -107,33 +106,9 @@ def test_python_in_other_pages_runs_too(path, tmp_path, monkeypatch, capsys):
         example.evaluate()
 
 
-class AcceptedError(Exception):
-    """The command line is fine."""
-
-
 @pytest.mark.parametrize("path", OTHER_PAGES, ids=page_id)
 def test_the_commands_of_other_pages_are_accepted(path, monkeypatch):
-    instantiate = ArgumentParser.instantiate
-
-    depth = 0
-
-    def stop_after(self, config):
-        """After the outermost: what a class is made from may be parsers of their own."""
-        nonlocal depth
-        depth += 1
-        try:
-            made = instantiate(self, config)
-        finally:
-            depth -= 1
-        if depth == 0:
-            raise AcceptedError
-        return made
-
-    def stop(self, subcommand):
-        raise AcceptedError
-
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(TrainingCLI, "_run_subcommand", stop)
     for example in parse(path, {"console": print}):
         for command in re.findall(r"^\$ (.*\bfeat2go .+)$", example.parsed, re.MULTILINE):
             words = [word for word in feat2go_words(command) if word != "--print_config"]
@@ -142,11 +117,7 @@ def test_the_commands_of_other_pages_are_accepted(path, monkeypatch):
             is_config_alone = len(words) == 3 and words[1] == "--config"
             if words[0] not in PARSED or is_config_alone or any("help" in word for word in words):
                 continue
-            with monkeypatch.context() as patch:
-                if COMMANDS[words[0]][0] != "feat2go.cli.training":
-                    patch.setattr(ArgumentParser, "instantiate", stop_after)
-                with pytest.raises(AcceptedError):
-                    main(words)
+            accepts(words, monkeypatch)
 
 
 @pytest.mark.parametrize("path", [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "README.md"], ids=page_id)
