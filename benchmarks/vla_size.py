@@ -5,7 +5,7 @@ python benchmarks/vla_size.py --output benchmarks/results/vla_size.json
 On a GPU: the shapes of OpenVLA-7B in bf16, for batch sizes 1 to 128, with and without LoRA, key-value cache and
 gradient checkpointing, and one PPO iteration of 64 environments x 80 steps of OFT chunks. On a CPU: the same at a tiny
 size, which says nothing about 7B but that all of it runs. The estimate by formula for 7B stands beside either, marked
-as such; where no GPU could be had, it is all there is.
+as such; where no GPU could be had, it is all there is. ``python docs/make_size.py`` makes docs/size.md of the result.
 
 MFU is the model's own operations (benchmarks/vla_formulas.py) per second, over what the GPU can do in bf16 without
 sparsity.
@@ -37,6 +37,9 @@ from feat2go.policies.openvla.network import OpenVLANetwork
 from feat2go.policies.openvla.prompts import complete_prompt, mask_of
 
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
+# On a CPU. Sizes and repeats are only there to be gone through.
+TINY_BATCH_SIZES = (1, 8)
+REPEATS = {"7b": 3, "tiny": 1}
 # Of NVIDIA's data sheets: bf16, dense, in operations per second.
 PEAK_FLOPS = {"H200": 989e12, "H100": 989e12, "A100": 312e12, "L40S": 362e12, "4090": 165e12}
 TOWERS = ("vit_large_patch14_reg4_dinov2.lvd142m", "vit_so400m_patch14_siglip_224")
@@ -48,9 +51,13 @@ LLAMA_7B = {
     "vocab_size": 32064,
     "pad_token_id": 32000,
 }
-LLAMA_TINY = {**LLAMA_7B, "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4}
+LLAMA_TINY = {**LLAMA_7B, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
 TINY_TOWERS = [{"embed_dim": 32, "depth": 3, "num_heads": 2}] * 2
-ITERATION = {"num_envs": 64, "num_steps": 80, "batch_size": 32}
+ITERATIONS = {
+    "7b": {"num_envs": 64, "num_steps": 80, "batch_size": 32},
+    "tiny": {"num_envs": 4, "num_steps": 16, "batch_size": 4},
+}
+CHUNK = 8
 LORA_RANK = 32
 
 
@@ -72,7 +79,7 @@ def workloads(size: str) -> Iterator[Workload]:
     """Both policies, with and without LoRA and gradient checkpointing."""
     config = OpenVLAConfig.from_dict(config_of(size))
     for is_oft, rank, recomputes in itertools.product((False, True), (0, LORA_RANK), (False, True)):
-        chunk = 8 if is_oft else 1
+        chunk = CHUNK if is_oft else 1
         yield Workload(config, is_oft, chunk=chunk, lora_rank=rank, gradient_checkpointing=recomputes)
 
 
@@ -196,16 +203,27 @@ def rates(found: dict[str, Any], work: Workload, batch_size: int, flops: float, 
     return {**found, "samples_per_s": per_s, "actions_per_s": per_s * work.chunk, "mfu": mfu}
 
 
+def work_of_iteration(size: str) -> Workload:
+    """OFT under adapters, with gradient checkpointing."""
+    config = OpenVLAConfig.from_dict(config_of(size))
+    return Workload(config, is_oft=True, chunk=CHUNK, lora_rank=LORA_RANK, gradient_checkpointing=True)
+
+
+def num_passes(size: str) -> tuple[int, int]:
+    """Decisions of all environments, and updates, in one iteration."""
+    of = ITERATIONS[size]
+    num_decisions = of["num_steps"] // CHUNK
+    return num_decisions, of["num_envs"] * num_decisions // of["batch_size"]
+
+
 def iteration(size: str, device: torch.device) -> dict[str, Any]:
     """One PPO iteration of OFT chunks under LoRA, without a simulator: its seconds and peak memory."""
-    config = OpenVLAConfig.from_dict(config_of(size))
-    work = Workload(config, is_oft=True, chunk=8, lora_rank=LORA_RANK, gradient_checkpointing=True)
+    work = work_of_iteration(size)
     policy = build(work, size, device)
     optimizer = torch.optim.AdamW((p for p in policy.parameters() if p.requires_grad), lr=1e-6)
-    num_decisions = ITERATION["num_steps"] // work.chunk
-    num_updates = ITERATION["num_envs"] * num_decisions // ITERATION["batch_size"]
-    seen = inputs_of(work, ITERATION["num_envs"], device)
-    batch = inputs_of(work, ITERATION["batch_size"], device)
+    num_decisions, num_updates = num_passes(size)
+    seen = inputs_of(work, ITERATIONS[size]["num_envs"], device)
+    batch = inputs_of(work, ITERATIONS[size]["batch_size"], device)
 
     def run() -> None:
         for _ in range(num_decisions):
@@ -213,7 +231,16 @@ def iteration(size: str, device: torch.device) -> dict[str, Any]:
         for _ in range(num_updates):
             update(policy, optimizer, batch)
 
-    return {**ITERATION, "lora_rank": LORA_RANK, **measure(run, device, 0)}
+    return {**ITERATIONS[size], "lora_rank": LORA_RANK, **measure(run, device, 0)}
+
+
+def estimated_iteration() -> dict[str, Any]:
+    """The same for 7B by formula: the larger of the two peaks, and the operations of all passes."""
+    work, of = work_of_iteration("7b"), ITERATIONS["7b"]
+    num_decisions, num_updates = num_passes("7b")
+    memory = max(act_bytes(work, of["num_envs"]), update_bytes(work, of["batch_size"]))
+    flops = num_decisions * of["num_envs"] * act_flops(work) + num_updates * of["batch_size"] * update_flops(work)
+    return {**of, "lora_rank": LORA_RANK, **in_units(memory, flops)}
 
 
 def estimated(work: Workload, batch_sizes: tuple[int, ...]) -> Iterator[dict[str, Any]]:
@@ -257,14 +284,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
     parser.add_argument("--size", choices=("7b", "tiny"), help="7b on a GPU and tiny on a CPU by default")
-    parser.add_argument("--batch-sizes", type=int, nargs="+", default=BATCH_SIZES)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--batch-sizes", type=int, nargs="+", help="1 to 128 for 7b, 1 and 8 for tiny by default")
+    parser.add_argument("--repeats", type=int, help="of which the fastest counts: 3 for 7b, 1 for tiny by default")
     parser.add_argument("--peak-tflops", type=float, help="of a GPU that is not listed, bf16 and dense")
     arguments = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     size = arguments.size or ("7b" if device.type == "cuda" else "tiny")
     if device.type == "cpu":
         torch.set_num_threads(1)
+    arguments.batch_sizes = arguments.batch_sizes or (BATCH_SIZES if size == "7b" else TINY_BATCH_SIZES)
+    arguments.repeats = arguments.repeats or REPEATS[size]
 
     rows = [row for work in workloads(size) for row in measured(work, size, arguments, device)]
     show(f"measured: {size} on {device.type}", rows)
@@ -277,7 +306,12 @@ def main() -> None:
         arguments.output,
         {
             "measured": {"size": size, "device": device.type, "rows": rows, "ppo_iteration": whole},
-            "estimated": {"size": "7b", "num_parameters": num_parameters(config), "rows": formulas},
+            "estimated": {
+                "size": "7b",
+                "num_parameters": num_parameters(config),
+                "rows": formulas,
+                "ppo_iteration": estimated_iteration(),
+            },
         },
     )
 
