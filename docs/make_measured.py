@@ -1,21 +1,23 @@
-"""Writes the table of README.md from the JSON that the benchmarks wrote: ``python docs/make_measured.py``."""
+"""Writes the tables of measured figures from the JSON that the benchmarks wrote: ``python docs/make_measured.py``."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from feat2go.core.files import atomic_write
 
 ROOT = Path(__file__).parents[1]
+# Of a result: what was measured, the figure, and the script with its arguments.
+Describe = Callable[[dict[str, Any]], Iterator[tuple[str, str, str]]]
 MARKS = ("<!-- measured: begin -->\n", "<!-- measured: end -->\n")
 
 
-def table() -> str:
+def table(sections: dict[str, Describe]) -> str:
     """In Markdown; a benchmark that has left no JSON is missing."""
-    rows = [row for name, describe in SECTIONS.items() if (result := _read(name)) for row in describe(result)]
+    rows = [row for name, describe in sections.items() if (result := _read(name)) for row in describe(result)]
     lines = [f"| {what} | {figure} | `python benchmarks/{command}` |" for what, figure, command in rows]
     return "\n".join(["| what | measured | with |", "|---|---|---|", *lines]) + "\n"
 
@@ -94,7 +96,7 @@ def _script(result: dict[str, Any]) -> str:
 
 
 KEPT_ASIDE = ("PlaceSphere-v1", "PullCube-v1")
-SECTIONS = {
+README: dict[str, Describe] = {
     "demo_pushcube": _demo,
     "demo_tabletop": _demo,
     "value_quality": _values,
@@ -102,15 +104,17 @@ SECTIONS = {
     "tabletop_speed": _tabletop,
     "maniskill_speed": _maniskill,
 }
+PERFORMANCE: dict[str, Describe] = {}
+PAGES = {"README.md": README, "docs/performance.md": PERFORMANCE}
 
 
 def main() -> None:
-    """Rewrite what stands between the marks."""
-    readme = ROOT / "README.md"
-    head, _, rest = readme.read_text().partition(MARKS[0])
-    tail = rest.partition(MARKS[1])[2]
-    with atomic_write(readme) as partial:
-        partial.write_text(head + MARKS[0] + table() + MARKS[1] + tail)
+    """Rewrite what stands between the marks of each page."""
+    for page, sections in PAGES.items():
+        head, _, rest = (ROOT / page).read_text().partition(MARKS[0])
+        tail = rest.partition(MARKS[1])[2]
+        with atomic_write(ROOT / page) as partial:
+            partial.write_text(head + MARKS[0] + table(sections) + MARKS[1] + tail)
 
 
 if __name__ == "__main__":

@@ -137,8 +137,10 @@ def test_what_a_page_points_to_exists(path):
             assert re.search(defined, source, re.MULTILINE), f"{path.name} names {file}:{name}"
 
 
-def test_the_figures_in_the_readme_are_those_of_the_benchmarks(monkeypatch):
+def test_the_figures_in_readme_and_docs_are_those_of_the_benchmarks(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "docs"))
-    from make_measured import table
+    from make_measured import PAGES, table
 
-    assert table() in (ROOT / "README.md").read_text()
+    assert {"README.md", "docs/performance.md"} <= PAGES.keys()
+    for page, sections in PAGES.items():
+        assert table(sections) in (ROOT / page).read_text(), page
