@@ -56,6 +56,7 @@ class Panel:
         is_smoothed: a running mean on top of the raw points.
         limits: of the y axis; ends that are None follow the data.
         band: a range of y that is shaded.
+        is_optional: whether the page says nothing where it is missing.
     """
 
     title: str
@@ -65,6 +66,7 @@ class Panel:
     is_smoothed: bool = False
     limits: tuple[float | None, float | None] = (None, None)
     band: tuple[float, float] | None = None
+    is_optional: bool = False
 
     def has_data(self, fits: Sequence[Fit]) -> bool:
         """Whether any of the runs logged any of the lines."""
@@ -161,6 +163,13 @@ _BC = (
         "half",
     ),
     Panel("Entropy", "Of the policy's action tokens.", (Line("train/entropy", "entropy"),), "half"),
+    Panel(
+        "Own loss",
+        "Of policies without log-probs, which bring a loss of their own (flow matching), trained on and held out.",
+        (Line("train/cloning_loss", "training"), Line("val/cloning_loss", "held out", ORANGE)),
+        "half",
+        is_optional=True,
+    ),
 )
 
 PANELS: dict[FitKind, tuple[Panel, ...]] = {"rl": _RL, "value": _VALUE, "bc": _BC}

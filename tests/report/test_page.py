@@ -152,6 +152,15 @@ def test_columns_that_were_not_logged_are_named(slide, make, report):
     assert "train/first_ratio_error was not logged" in text
 
 
+def test_a_policy_with_a_loss_of_its_own_has_a_panel_for_it_and_others_miss_none(slide, make, report):
+    assert "Of policies without log-probs" not in (text := report(slide).text)
+    assert "cloning_loss" not in text
+    config = {"model": {"class_path": "feat2go.training.PolicyModule"},
+              "data": {"class_path": "feat2go.training.DemonstrationDataModule"}}  # fmt: skip
+    make.fit(slide / "bc", config, [{"epoch": 0, "step": 9, "train/cloning_loss": 0.5}])
+    assert "Of policies without log-probs" in report(slide).text
+
+
 def test_damage_is_said_and_the_rest_is_shown(slide, report):
     (slide / "after" / "videos" / "19_failure.mp4").write_bytes(b"no video")
     (slide / "demonstrations" / "episodes" / "000000.h5").write_bytes(b"no episode")

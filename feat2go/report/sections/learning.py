@@ -41,7 +41,8 @@ def _group(kind: FitKind, fits: Sequence[Fit]) -> str:
     if len(fits) > 1:
         html += _colour_key(fits)
     html += f'<div class="panels">{"".join(_panel(panel, fits) for panel in drawn)}</div>'
-    lacking = [line.column for panel in PANELS[kind] if panel not in drawn for line in panel.lines]
+    missed = [panel for panel in PANELS[kind] if panel not in drawn and not panel.is_optional]
+    lacking = [line.column for panel in missed for line in panel.lines]
     return html + (missing(f"Not drawn, for these were not logged: {', '.join(lacking)}.") if lacking else "")
 
 
