@@ -12,7 +12,12 @@ from pathlib import Path
 from feat2go.cli.parsing import run_function
 from feat2go.core.files import atomic_write
 
-TASKS = {"maniskill": "pushcube", "tabletop": "tabletop"}
+TASKS = {
+    "maniskill": "pushcube",
+    "placesphere": "placesphere",
+    "stackcube": "stackcube",
+    "tabletop": "tabletop",
+}
 
 
 def run(words: Sequence[str]) -> None:
@@ -26,11 +31,12 @@ def demo(env: str = "maniskill") -> None:
     Interrupted, the same command goes on where it stopped. Everything is written under ``runs/``.
 
     Args:
-        env: ``maniskill`` (PushCube-v1) or ``tabletop`` (built in, needs no system package).
+        env: ``maniskill`` (PushCube-v1), ``tabletop`` (built in, needs no system package), or the longer ones of
+            ManiSkill3: ``placesphere`` (PlaceSphere-v1) and ``stackcube`` (StackCube-v1).
     """
     name = env.rpartition(".")[2].lower()
     if name not in TASKS:
-        raise ValueError(f"the demo knows {' and '.join(TASKS)}; got '{env}'")
+        raise ValueError(f"the demo knows {', '.join(TASKS)}; got '{env}'")
     task = TASKS[name]
     done = Path("runs") / task / ".done"
     start = time.monotonic()
