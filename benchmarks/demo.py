@@ -46,9 +46,13 @@ def success(evaluation: Evaluation) -> dict[str, Any]:
         "low": low,
         "high": high,
         "success_at_end": sum(row.success_at_end for row in rows) / len(rows),
-        "terminal_value_success": mean([row.terminal_value for row in rows if row.success_once]),
-        "terminal_value_failure": mean([row.terminal_value for row in rows if not row.success_once]),
+        "terminal_value_success": _mean_or_none([row.terminal_value for row in rows if row.success_once]),
+        "terminal_value_failure": _mean_or_none([row.terminal_value for row in rows if not row.success_once]),
     }
+
+
+def _mean_or_none(values: list[float]) -> float | None:
+    return mean(values) if values else None
 
 
 def main() -> None:

@@ -30,7 +30,7 @@ def _read(name: str) -> dict[str, Any]:
 
 def _demo(result: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     before, after = (_interval(result[run]) for run in ("before", "after"))
-    task = {"demo.py": "PushCube-v1"}.get(_script(result), "tabletop")
+    task = DEMO_TASKS[_script(result).partition("--env ")[2]]
     minutes, load = result["total_seconds"] / 60, result["machine"]["load_average"]
     episodes, steps = result["before"]["num_episodes"], result["num_env_steps"]
     yield (
@@ -95,9 +95,13 @@ def _script(result: dict[str, Any]) -> str:
     return command.partition("benchmarks/")[2].partition(" --output")[0]
 
 
+# By the --env of benchmarks/demo.py.
+DEMO_TASKS = {"": "PushCube-v1", "placesphere": "PlaceSphere-v1", "stackcube": "StackCube-v1", "tabletop": "tabletop"}
 KEPT_ASIDE = ("PlaceSphere-v1", "PullCube-v1")
 README: dict[str, Describe] = {
     "demo_pushcube": _demo,
+    "demo_placesphere": _demo,
+    "demo_stackcube": _demo,
     "demo_tabletop": _demo,
     "value_quality": _values,
     "audit_sweep": _audit,
