@@ -65,7 +65,7 @@ class Statistics:
         return values.to(actions.dtype)
 
     def normalize(self, actions: Tensor, dataset: str | None) -> Tensor:
-        """Actions (..., A) in the data set's own units -> in [-1, 1], as they are for training.
+        """Actions (..., A) in the data set's own units -> in [-1, 1], as for training: 0 where the data never change.
 
         Raises:
             ValueError: for an unknown data set, or actions of another size.
@@ -73,7 +73,10 @@ class Statistics:
         low, high, mask = self._range(dataset, "action", actions)
         values = actions.double()
         scaled = (2 * (values - low) / (high - low + 1e-8) - 1).clamp(-1, 1)
-        return torch.where(mask, scaled, values).to(actions.dtype)
+        statistics = self._of(dataset, "action")
+        rows = BOUNDS["bounds" if "min" in statistics else "q99"]
+        lowest, highest = (values.new_tensor(statistics[row]) for row in rows)
+        return torch.where(mask, scaled, values).masked_fill(lowest == highest, 0.0).to(actions.dtype)
 
     def is_scaled(self, dataset: str | None) -> Tensor:
         """Bool (A,): which dimensions of an action the statistics scale."""

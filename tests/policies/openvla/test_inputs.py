@@ -118,8 +118,15 @@ def test_statistics():
     assert Statistics(STATISTICS).unnormalize(actions, None).tolist() == [[1.0, 0.5]]
     assert Statistics(STATISTICS, "bounds").unnormalize(actions, "a").tolist() == [[2.0, 0.5]]
     assert Statistics(STATISTICS).action_dim(None) == 2
+    own = torch.tensor([[1.0, 0.5], [9.0, 0.5]])
+    assert Statistics(STATISTICS).normalize(own, None).tolist() == [[0.5, 0.5], [1.0, 0.5]]
     state = torch.tensor([[5.0], [20.0], [-7.0]])
     assert Statistics(STATISTICS).normalize_proprio(state, None).tolist() == [[0.0], [1.0], [-1.0]]
+
+
+def test_a_dimension_that_a_data_set_does_not_use_is_zero():
+    unused = {"a": {"action": {"q01": [0.3, -1.0], "q99": [0.3, 1.0]}}}
+    assert Statistics(unused).normalize(torch.tensor([[0.3, 0.5]]), None).tolist() == [[0.0, 0.5]]
 
 
 @pytest.mark.parametrize(
