@@ -84,6 +84,13 @@ def act_flops(work: Workload) -> float:
     return forward_flops(work) if work.is_oft else forward_flops(work) - _last_token_flops(work)
 
 
+def act_flops_without_cache(work: Workload) -> float:
+    """Of one sample's action token by token, the whole sequence again for each."""
+    last = work.num_positions - 1
+    again = sum(_language_flops(work, last - i) for i in range(1, work.num_action_tokens))
+    return act_flops(work) + again
+
+
 def update_flops(work: Workload) -> float:
     """Of one sample forward and backward; activations that are computed twice count once.
 
@@ -116,11 +123,11 @@ def update_bytes(work: Workload, batch_size: int) -> float:
     return weights + batch_size * (activations + logits)
 
 
-def act_bytes(work: Workload, batch_size: int) -> float:
+def act_bytes(work: Workload, batch_size: int, has_cache: bool) -> float:
     """Peak memory of a rollout: weights in bf16, keys and values, one block's activations."""
     text = work.config.text
     width, layers = text["hidden_size"], text["num_hidden_layers"]
-    cache = 0 if work.is_oft else BF16 * 2 * layers * width * work.num_positions
+    cache = BF16 * 2 * layers * width * work.num_positions if has_cache else 0
     block = BF16 * work.num_positions * (8 * width + 3 * text["intermediate_size"])
     logits = work.num_action_tokens * text["vocab_size"] * 2 * FLOAT32
     adapters = num_adapter_parameters(work.config, work.lora_rank) * FLOAT32

@@ -28,7 +28,16 @@ from record import write
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
-from vla_formulas import GIB, Workload, act_bytes, act_flops, num_parameters, update_bytes, update_flops
+from vla_formulas import (
+    GIB,
+    Workload,
+    act_bytes,
+    act_flops,
+    act_flops_without_cache,
+    num_parameters,
+    update_bytes,
+    update_flops,
+)
 
 from feat2go.policies.openvla import OpenVLA, OpenVLAOFT, base
 from feat2go.policies.openvla.configuration import OpenVLAConfig
@@ -238,7 +247,7 @@ def estimated_iteration() -> dict[str, Any]:
     """The same for 7B by formula: the larger of the two peaks, and the operations of all passes."""
     work, of = work_of_iteration("7b"), ITERATIONS["7b"]
     num_decisions, num_updates = num_passes("7b")
-    memory = max(act_bytes(work, of["num_envs"]), update_bytes(work, of["batch_size"]))
+    memory = max(act_bytes(work, of["num_envs"], has_cache=False), update_bytes(work, of["batch_size"]))
     flops = num_decisions * of["num_envs"] * act_flops(work) + num_updates * of["batch_size"] * update_flops(work)
     return {**of, "lora_rank": LORA_RANK, **in_units(memory, flops)}
 
@@ -247,9 +256,10 @@ def estimated(work: Workload, batch_sizes: tuple[int, ...]) -> Iterator[dict[str
     """Rows by formula: memory and operations, no time."""
     for batch_size in batch_sizes:
         if not work.gradient_checkpointing:
-            has_cache = None if work.is_oft else True
-            memory, flops = act_bytes(work, batch_size), act_flops(work)
-            yield row_of(work, "rollout", batch_size, has_cache) | in_units(memory, flops * batch_size)
+            for has_cache in (None,) if work.is_oft else (True, False):
+                flops = act_flops_without_cache(work) if has_cache is False else act_flops(work)
+                memory = act_bytes(work, batch_size, has_cache is True)
+                yield row_of(work, "rollout", batch_size, has_cache) | in_units(memory, flops * batch_size)
         memory, flops = update_bytes(work, batch_size), update_flops(work)
         yield row_of(work, "update", batch_size, None) | in_units(memory, flops * batch_size)
 
