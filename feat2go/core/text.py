@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import re
@@ -45,10 +46,12 @@ def hashed_words(sentences: Sequence[str], num_buckets: int) -> Tensor:
     return torch.nn.functional.normalize(counts.view(len(sentences), num_buckets), dim=1)
 
 
-def _buckets(sentence: str, num_buckets: int) -> list[tuple[int, float]]:
+# A policy sees the same few sentences in every step.
+@functools.lru_cache(maxsize=4096)
+def _buckets(sentence: str, num_buckets: int) -> tuple[tuple[int, float], ...]:
     words = _WORD.findall(sentence.lower())
     pairs = (f"{first} {second}" for first, second in itertools.pairwise(words))
-    return [_bucket(term, num_buckets) for term in (*words, *pairs)]
+    return tuple(_bucket(term, num_buckets) for term in (*words, *pairs))
 
 
 def _bucket(term: str, num_buckets: int) -> tuple[int, float]:

@@ -22,6 +22,7 @@ from feat2go.rollouts.group_collector import GroupCollector
 from feat2go.rollouts.loader import RolloutLoader
 from feat2go.rollouts.padding import padded
 from feat2go.rollouts.relabel import outcome_metrics, relabel, terminal_values
+from feat2go.rollouts.turns import EnvsInTurn
 from feat2go.training.finite import not_finite, stop_if_any
 from feat2go.training.strategies import unsharded
 from feat2go.values.frozen import FrozenValue
@@ -46,6 +47,9 @@ class RolloutDataModule(LightningDataModule):
         num_steps: decisions per environment and rollout.
         num_episodes: whole episodes per rollout and process, in place of ``num_steps``; a multiple of the environments.
         group_size: how many of them begin in the same state; more than 1 for GRPO and REINFORCE.
+        double_buffered: make the environment twice for training, and let one step while the policy acts in the other.
+            So that as many run as before, halve ``num_envs``, and ``num_workers`` where there is one. Only with
+            ``num_steps``.
         num_epochs: passes over a rollout.
         num_minibatches: optimiser steps per pass.
         num_eval_episodes: episodes of one validation or test, of all processes together.
@@ -66,6 +70,7 @@ class RolloutDataModule(LightningDataModule):
         seed: int = 0,
         num_episodes: int | None = None,
         group_size: int = 1,
+        double_buffered: bool = False,
     ) -> None:
         super().__init__()
         if (num_steps is None) == (num_episodes is None):
@@ -77,6 +82,8 @@ class RolloutDataModule(LightningDataModule):
             raise ValueError(
                 f"data.group_size {group_size} needs whole episodes: give data.num_episodes, not num_steps"
             )
+        if double_buffered and num_steps is None:
+            raise ValueError("data.double_buffered needs data.num_steps, decisions per environment, not num_episodes")
         if reward.needs_value and value_model is None:
             raise ValueError(
                 f"the reward {type(reward).__name__} needs a value model: set data.value_model to the folder "
@@ -89,6 +96,7 @@ class RolloutDataModule(LightningDataModule):
         self._num_steps = num_steps
         self._num_episodes = num_episodes
         self._group_size = group_size
+        self._double_buffered = double_buffered
         self._num_epochs = num_epochs
         self._num_minibatches = num_minibatches
         self._num_eval_episodes = num_eval_episodes
@@ -107,7 +115,10 @@ class RolloutDataModule(LightningDataModule):
 
     def train_dataloader(self) -> RolloutLoader:
         if self._collector is None:
-            self._collector = self._make_collector(self._make_env())
+            env: VectorEnv | EnvsInTurn = self._make_env()
+            if self._double_buffered:
+                env = EnvsInTurn([env, self._make_env()])
+            self._collector = self._make_collector(env)
             _require_fit(self.trainer.lightning_module.policy, self._collector.env)  # type: ignore[union-attr]
         return RolloutLoader(self._collect, self._num_epochs, self._num_minibatches, self._shuffle)
 
@@ -158,13 +169,14 @@ class RolloutDataModule(LightningDataModule):
                 env.close()
         self._collector = self._eval_env = None
 
-    def _make_collector(self, env: VectorEnv) -> Collector | GroupCollector:
+    def _make_collector(self, env: VectorEnv | EnvsInTurn) -> Collector | GroupCollector:
         """A new one, or the restored one."""
         rank, world_size = self._world()
         state = self._restored_state(env, rank, world_size)
         seeds = rollout_seeds(self._seed, rank, world_size, state["num_seeds"] if state else 0)
         collector: Collector | GroupCollector
         if self._num_episodes is not None:
+            assert not isinstance(env, EnvsInTurn)
             collector = GroupCollector(env, self._num_episodes, self._group_size, seeds)
         else:
             assert self._num_steps is not None
@@ -173,7 +185,7 @@ class RolloutDataModule(LightningDataModule):
             collector.load_state_dict(state)
         return collector
 
-    def _restored_state(self, env: VectorEnv, rank: int, world_size: int) -> dict[str, Any]:
+    def _restored_state(self, env: VectorEnv | EnvsInTurn, rank: int, world_size: int) -> dict[str, Any]:
         if not self._restored:
             return {}
         env_id, num_envs, processes = (self._restored[name] for name in ("env_id", "num_envs", "processes"))
@@ -251,7 +263,7 @@ class SeedLoader:
         yield self.seeds
 
 
-def _require_fit(policy: Any, env: VectorEnv) -> None:
+def _require_fit(policy: Any, env: VectorEnv | EnvsInTurn) -> None:
     if policy.action_dim != env.action_dim:
         raise ValueError(
             f"the policy has action_dim {policy.action_dim}, the environment {env.env_id} has {env.action_dim}: "
