@@ -3,6 +3,8 @@
 VENV ?= .venv
 ENV ?= maniskill
 BIN = $(VENV)/bin
+# A file's tests stay together, since they share what is slow to make; the longest file goes first.
+TWO_PROCESSES = -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: install demo test lint bench docs lock
 
@@ -21,7 +23,7 @@ demo: install
 # The weights are fetched first, so that no test has to reach a network.
 test: install
 	@$(BIN)/feat2go weights get mobilenet_v2 dinov2_small minilm
-	@$(BIN)/python -m pytest
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(TWO_PROCESSES) tests/learning tests
 
 lint: install
 	@$(BIN)/ruff check .
