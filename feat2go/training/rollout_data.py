@@ -115,10 +115,7 @@ class RolloutDataModule(LightningDataModule):
 
     def train_dataloader(self) -> RolloutLoader:
         if self._collector is None:
-            env: VectorEnv | EnvsInTurn = self._make_env()
-            if self._double_buffered:
-                env = EnvsInTurn([env, self._make_env()])
-            self._collector = self._make_collector(env)
+            self._collector = self._make_collector(self._make_training_env())
             _require_fit(self.trainer.lightning_module.policy, self._collector.env)  # type: ignore[union-attr]
         return RolloutLoader(self._collect, self._num_epochs, self._num_minibatches, self._shuffle)
 
@@ -168,6 +165,11 @@ class RolloutDataModule(LightningDataModule):
             if env is not None:
                 env.close()
         self._collector = self._eval_env = None
+
+    def _make_training_env(self) -> VectorEnv | EnvsInTurn:
+        if not self._double_buffered:
+            return self._make_env()
+        return EnvsInTurn([self._make_env(), self._make_env()])
 
     def _make_collector(self, env: VectorEnv | EnvsInTurn) -> Collector | GroupCollector:
         """A new one, or the restored one."""

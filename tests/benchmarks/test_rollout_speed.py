@@ -1,0 +1,58 @@
+import importlib
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def benchmarks():
+    """Importable, as they are for each other when one is run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(BENCHMARKS)
+        for variable in VARIABLES:
+            patch.setenv(variable, "1")
+        yield
+
+
+def test_all_three_loops_play_the_same_number_of_actions():
+    benchmark = importlib.import_module("rollout_speed")
+    row = benchmark.measure("tabletop", {"num_envs": 4}, num_steps=3, repeats=2)
+    assert row["num_envs"] == 4
+    assert {name: len(rates) for name, rates in row["steps_per_s"].items()} == {
+        "bare": 2,
+        "collector": 2,
+        "double_buffered": 2,
+    }
+    assert 0 < row["policy_share_of_bare"] < 1
+    assert 1 < row["bound_of_overlap"] <= 2
+
+
+def test_halves_have_as_many_rows_and_workers_together():
+    benchmark = importlib.import_module("rollout_speed")
+    assert (
+        benchmark.halves({"num_envs": 16, "num_workers": 2, "image_size": 64})
+        == [{"num_envs": 8, "num_workers": 1, "image_size": 64}] * 2
+    )
+
+
+def test_the_bare_loop_plays_the_collectors_episodes():
+    import torch
+
+    from feat2go.core.seeding import generator, rollout_seeds
+    from feat2go.envs.tabletop import Tabletop
+    from feat2go.policies import TinyVLA
+    from feat2go.rollouts.collector import Collector
+
+    benchmark = importlib.import_module("rollout_speed")
+    policy = TinyVLA(state_dim=6, image_size=32, width=16).eval()
+    settings = {"num_envs": 2, "image_size": 32, "max_episode_steps": 2, "num_distractors": 0}
+    bare = benchmark.BareLoop(Tabletop(**settings), 3)
+    collector = Collector(Tabletop(**settings), 3, rollout_seeds(0, 0, 1))
+    with torch.no_grad():
+        assert bare.collect(policy, generator(0)) == 6
+        rollout = collector.collect(policy, 1.0, generator(0))
+    assert rollout.last_observation is not None
+    assert torch.equal(bare._observation.images["front"], rollout.last_observation.images["front"])
