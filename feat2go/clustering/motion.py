@@ -78,11 +78,18 @@ def boundary_strength(motion: Motion) -> np.ndarray:
             is_moving = level[rest:] >= level[rest] + ONSET_SHARE * (peak - level[rest])
             onset = rest + int(np.argmax(is_moving)) + 1
             strength[onset] = max(strength[onset], np.log(peak / level[rest]))
-    if level[-1] < FINAL_REST_SHARE * level.max():
+    if not ends_in_motion(motion):
         peak, end = _end_of_motion(level)
         strength[end] = max(strength[end], np.log(level[peak] / level[-1]))
         strength[end + 1 :] = 0
     return np.minimum(strength, MAX_STRENGTH)
+
+
+def ends_in_motion(motion: Motion) -> bool:
+    """Whether the episode is over before its last stroke is: success came under way."""
+    usual = _usual(motion.amount)
+    level = motion.amount / max(usual, MIN_MOTION) + REST_SHARE
+    return usual >= MIN_MOTION and bool(level[-1] >= FINAL_REST_SHARE * level.max())
 
 
 def evidence_of(motions: Sequence[Motion], strengths: Sequence[np.ndarray]) -> list[Evidence]:

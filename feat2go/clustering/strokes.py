@@ -17,6 +17,8 @@ class Strokes:
 
     What moves is measured over all patches from each frame to the next, so no goal is needed to find stages. A boundary
     is as strong as the rest before it is deep; where an episode ends at rest, the end of its last stroke is one too.
+    Where a task's episodes end in motion, because success came under way, their last stroke makes all of the task's
+    effect and has no end to mark it: it is cut once more, where half of its motion is done.
 
     But arms also rest when they hesitate, and some rests are hardly visible. So the boundaries of all episodes of a
     task are chosen together: the median number of strong ones in each, such that they are strong, at like positions in
@@ -52,7 +54,7 @@ class Strokes:
         self.min_stage = min_stage
         self.position = position
         self.change = change
-        self._choice = Choice(strong, min_stages, max_stages, min_stage, Weights(position, change))
+        self._choice = Choice(strong, min_stages, max_stages, min_stage, Weights(position, change), halves_last=True)
 
     def segment(self, features: Tensor) -> Stages:
         """Features (T, P, D) of an episode alone -> stages of T frames.

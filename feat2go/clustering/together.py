@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from feat2go.clustering.alignment import Weights, common_boundaries, strongest_boundaries
-from feat2go.clustering.motion import Motion, evidence_of, motion_of
+from feat2go.clustering.alignment import Evidence, Weights, common_boundaries, strongest_boundaries
+from feat2go.clustering.motion import Motion, ends_in_motion, evidence_of, motion_of
 from feat2go.core.similarity import require_features
 from feat2go.core.types import Stages
 
@@ -31,6 +31,7 @@ class Choice:
         min_stages, max_stages: a task's stages, where its episodes are long enough.
         min_stage: frames per stage.
         weights: of the alignment.
+        halves_last: where most episodes end in motion, cut their last stage once more, half way.
 
     Raises:
         ValueError: for a number outside of its range.
@@ -41,6 +42,7 @@ class Choice:
     max_stages: int
     min_stage: int
     weights: Weights
+    halves_last: bool = False
 
     def __post_init__(self) -> None:
         if self.min_stage < 1:
@@ -97,6 +99,15 @@ def _choose(motions: Sequence[Motion], strengths: Sequence[np.ndarray], choice: 
     if not motions:
         return []
     episodes = evidence_of(motions, strengths)
+    cuts = _strong_cuts(episodes, choice)
+    share_in_motion = np.mean([ends_in_motion(motion) for motion in motions])
+    has_room = 1 <= len(cuts[0]) < choice.max_stages - 1
+    return (
+        _with_last_halved(episodes, cuts, choice) if choice.halves_last and has_room and share_in_motion > 0.5 else cuts
+    )
+
+
+def _strong_cuts(episodes: Sequence[Evidence], choice: Choice) -> list[list[int]]:
     alone = [strongest_boundaries(own, choice.strong, choice.min_stage, choice.max_stages) for own in episodes]
     if len(episodes) == 1:
         return alone
@@ -106,3 +117,21 @@ def _choose(motions: Sequence[Motion], strengths: Sequence[np.ndarray], choice: 
     if num_cuts < 1 or not any(own.strength.any() for own in episodes):
         return [[] for _ in episodes]
     return common_boundaries(episodes, num_cuts, choice.weights, choice.min_stage)
+
+
+def _with_last_halved(episodes: Sequence[Evidence], cuts: Sequence[list[int]], choice: Choice) -> list[list[int]]:
+    """One more boundary in each episode, where half of the last stage's motion is done.
+
+    A last stage of too few frames begins earlier. If some episode has no room even so, none is cut.
+    """
+    room = choice.min_stage
+    last = [min(own[-1], len(episode) - 2 * room) for own, episode in zip(cuts, episodes, strict=True)]
+    before = [own[-2] if len(own) > 1 else 0 for own in cuts]
+    if any(start - earlier < room for start, earlier in zip(last, before, strict=True)):
+        return list(cuts)
+    halved = []
+    for own, start, episode in zip(cuts, last, episodes, strict=True):
+        path = episode.position[:, 0]
+        middle = int(np.searchsorted(path, (path[start] + path[-1]) / 2))
+        halved.append([*own[:-1], start, min(max(middle, start + room), len(path) - room)])
+    return halved

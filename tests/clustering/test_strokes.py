@@ -4,7 +4,7 @@ import torch
 
 from feat2go.clustering import Strokes
 from feat2go.clustering.alignment import Evidence, Weights, common_boundaries, strongest_boundaries
-from feat2go.clustering.motion import boundary_strength, motion_of
+from feat2go.clustering.motion import boundary_strength, ends_in_motion, motion_of
 
 # Three legs of a task, each in a feature plane of its own, whose patches turn as the leg goes on.
 LEGS = 3
@@ -125,3 +125,32 @@ def test_strongest_boundaries():
 def test_refuses_numbers_out_of_range(options):
     with pytest.raises(ValueError, match="must"):
         Strokes(**options)
+
+
+def test_where_episodes_end_in_motion_their_last_stroke_is_halved():
+    # The last leg goes on at full speed when the episode is over.
+    tempos = [((9, 9, 10), (4, 4, 0)), ((12, 9, 12), (2, 6, 0)), ((9, 10, 11), (5, 3, 0))]
+    tracks = [episode(*tempo, seed=seed)[:-3] for seed, tempo in enumerate(tempos)]
+    for (lengths, rests), track, stages in zip(tempos, tracks, Strokes().segment_all(tracks), strict=True):
+        found = stages.boundaries.tolist()
+        assert len(found) == 5
+        third = 1 + sum(lengths[:2]) + sum(rests[:2])
+        assert third - 1 <= found[2] <= third + 3
+        amount = motion_of(track).amount
+        path = np.concatenate([[0], np.cumsum(np.sqrt(amount))])
+        share = (path[found[3]] - path[found[2]]) / (path[-1] - path[found[2]])
+        assert 0.35 < share < 0.65
+
+
+def test_ends_in_motion():
+    whole = motion_of(episode((8, 8, 10), (4, 4, 4)))
+    assert not ends_in_motion(whole)
+    assert ends_in_motion(motion_of(episode((8, 8, 10), (4, 4, 0))[:-3]))
+    assert not ends_in_motion(motion_of(torch.ones(5, 2, 4)))
+
+
+def test_a_last_stroke_without_room_is_left_whole():
+    tracks = [episode((8, 8, 10), (4, 4, 0), seed=seed)[:-3] for seed in range(2)]
+    assert [own.num_stages for own in Strokes().segment_all(tracks)] == [4, 4]
+    assert Strokes(max_stages=3).segment_all(tracks)[0].num_stages == 3
+    assert [own.num_stages for own in Strokes(min_stage=9).segment_all(tracks)] == [3, 3]
