@@ -1,25 +1,33 @@
-"""A training that is killed at random again and again, and goes on: what is lost, and whether the end is the same.
+"""A training that is killed again and again, and goes on: what is lost, and whether the end is the same.
 
-python benchmarks/kill_resume.py --output benchmarks/results/kill_resume_tabletop.json
-python benchmarks/kill_resume.py --env maniskill --kills 5 --output benchmarks/results/kill_resume_maniskill.json
+python benchmarks/kill_resume.py --output benchmarks/results/kill_resume.json
+python benchmarks/kill_resume.py --env maniskill --kills 2 --iterations 6 \
+    --output benchmarks/results/kill_resume_maniskill.json
+python benchmarks/kill_resume.py --env maniskill --processes 2 --kills 1 --iterations 6 \
+    --output benchmarks/results/kill_resume_maniskill_ddp.json
 
-First the training runs in one go. Then the same training is killed with SIGKILL, all of its processes at once, at
-random moments from its start on: in rollouts, updates and checkpoints as they fall. After each kill the checkpoint is
-read, and the training goes on with ``--ckpt_path last``. In the end, parameters and logged metrics are compared bit by
-bit.
+First the training runs in one go. Then the same training is killed with SIGKILL, all of its processes at once, by turns
+in a rollout, in an update and while it writes a checkpoint, at a random moment of a random one of these. After each
+kill the checkpoints are read, and the training goes on with ``--ckpt_path last``. In the end, parameters and logged
+metrics are compared bit by bit. Where the kill fell, the killed process has noted in shared memory.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import functools
 import multiprocessing
 import os
 import random
+import signal
 import socket
 import sys
 import tempfile
+import threading
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +44,9 @@ SMALL = "--trainer.enable_progress_bar false --trainer.enable_model_summary fals
 --trainer.check_val_every_n_epoch 3 --model.initial_policy null --model.policy.image_size 16 --model.policy.width 32 \
 --data.reward sparse --data.value_model null --data.num_steps 4 --data.num_epochs 2 --data.num_minibatches 2 \
 --data.num_eval_episodes 3 --data.env.image_size 16 --data.env.max_episode_steps 10"
+# Of an iteration of that: two epochs of two minibatches, and the files epoch=...ckpt and last.ckpt.
+CALLS = {"rollout": 1, "update": 4, "checkpoint": 2}
+PLACES = ("elsewhere", *CALLS)
 OF_ENV = {
     "tabletop": "--data.env.num_envs 8 --data.env.image_size 32",
     "maniskill": "--data.env.num_envs 2 --data.env.num_workers 1",
@@ -52,7 +63,62 @@ def words(env: str, processes: int, iterations: int, run_dir: Path) -> list[str]
     return ["fit", "--config", str(ROOT / CONFIGS[env]), *f"{SMALL} {OF_ENV[env]} {job} {strategy}".split()]
 
 
-def train(arguments: list[str], environment: dict[str, str], log: Path) -> None:
+@dataclass(frozen=True)
+class Kill:
+    """A moment to be killed at.
+
+    Attributes:
+        where: one of ``CALLS``.
+        call: in which one of these since the start, from 1.
+        share: how far into it, as a share of the time that the one before took.
+    """
+
+    where: str
+    call: int
+    share: float
+
+
+def random_kill(moments: random.Random, where: str, most: int) -> Kill:
+    """After at least one and at most ``most`` whole iterations."""
+    num_whole = moments.randint(1, most)
+    return Kill(where, num_whole * CALLS[where] + moments.randint(1, CALLS[where]), moments.random())
+
+
+def watched(method: Callable[..., Any], where: str, place: Any, kill: Kill | None) -> Callable[..., Any]:
+    """A method that notes when it is under way, and kills this process if it is time to."""
+    num_calls, seconds = 0, 0.0
+
+    @functools.wraps(method)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        nonlocal num_calls, seconds
+        num_calls += 1
+        place.value = PLACES.index(where)
+        if kill is not None and (kill.where, kill.call) == (where, num_calls):
+            threading.Timer(kill.share * seconds, os.kill, (os.getpid(), signal.SIGKILL)).start()
+        begin = time.perf_counter()
+        result = method(*args, **kwargs)
+        seconds = time.perf_counter() - begin
+        place.value = PLACES.index("elsewhere")
+        return result
+
+    return run
+
+
+def watch(place: Any, kill: Kill | None) -> None:
+    """Note what this process is doing, and kill it."""
+    from feat2go.training import PolicyModule, RolloutDataModule
+    from feat2go.training.checkpoints import AtomicCheckpointIO
+
+    methods = {
+        "rollout": (RolloutDataModule, "_collect"),
+        "update": (PolicyModule, "optimizer_step"),
+        "checkpoint": (AtomicCheckpointIO, "save_checkpoint"),
+    }
+    for where, (cls, name) in methods.items():
+        setattr(cls, name, watched(getattr(cls, name), where, place, kill))
+
+
+def train(arguments: list[str], environment: dict[str, str], log: Path, place: Any, kill: Kill | None) -> None:
     """One process of the training."""
     os.environ.update(environment)
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -62,42 +128,44 @@ def train(arguments: list[str], environment: dict[str, str], log: Path) -> None:
     sys.argv = ["feat2go", *arguments]
     from feat2go.cli.main import main
 
+    if place is not None:
+        watch(place, kill)
     main(arguments)
 
 
 class Training:
-    """All processes of the training, as torchrun would start them."""
+    """All processes of the training, as torchrun would start them. The first one is watched."""
 
-    def __init__(self, context: Any, arguments: list[str], processes: int, log: Path) -> None:
+    def __init__(self, context: Any, arguments: list[str], processes: int, log: Path, kill: Kill | None) -> None:
         with socket.socket() as probe:
             probe.bind(("localhost", 0))
             port = probe.getsockname()[1]
         job = {"WORLD_SIZE": processes, "MASTER_ADDR": "localhost", "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "bench"}
-        self.processes = []
+        self._place = context.Value("i", 0, lock=False)
+        self._processes = []
         for rank in range(processes):
             mine = {**job, "RANK": rank, "LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": processes, "GROUP_RANK": 0}
             environment = {name: str(value) for name, value in mine.items()} if processes > 1 else {}
-            self.processes.append(context.Process(target=train, args=(arguments, environment, log)))
-            self.processes[-1].start()
+            first = (self._place, kill) if rank == 0 else (None, None)
+            self._processes.append(context.Process(target=train, args=(arguments, environment, log, *first)))
+            self._processes[-1].start()
 
-    def finish(self) -> None:
-        """Wait for its end.
+    def finish(self) -> str | None:
+        """Wait for its end. Where it was killed, None if it was not.
 
         Raises:
             RuntimeError: if it failed.
         """
-        for process in self.processes:
+        first, *others = self._processes
+        first.join()
+        was_killed = first.exitcode == -signal.SIGKILL
+        for process in others:
+            if was_killed:
+                process.kill()
             process.join()
-        if any(process.exitcode for process in self.processes):
+        if not was_killed and any(process.exitcode for process in self._processes):
             raise RuntimeError("the training failed; see its log")
-
-    def kill(self) -> bool:
-        """Whether it was still running."""
-        was_running = all(process.is_alive() for process in self.processes)
-        for process in self.processes:
-            process.kill()
-            process.join()
-        return was_running
+        return PLACES[self._place.value] if was_killed else None
 
 
 def rows(run_dir: Path) -> list[dict[str, str]]:
@@ -111,9 +179,10 @@ def rows(run_dir: Path) -> list[dict[str, str]]:
 
 def iterations_done(run_dir: Path) -> tuple[int, int]:
     """By the checkpoint, and by the log."""
-    last = run_dir / "checkpoints" / "last.ckpt"
+    # Every one of them can be read, whichever is the newest.
+    saved = {path.stem: read_checkpoint(path)["epoch"] + 1 for path in (run_dir / "checkpoints").glob("*.ckpt")}
     logged = [int(row["epoch"]) + 1 for row in rows(run_dir) if row.get("rollout/env_steps")]
-    return (read_checkpoint(last)["epoch"] + 1 if last.is_file() else 0), max(logged, default=0)
+    return saved.get("last", 0), max(logged, default=0)
 
 
 def same_parameters(a: Path, b: Path) -> bool:
@@ -128,52 +197,59 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
     parser.add_argument("--env", choices=list(CONFIGS), default="tabletop")
     parser.add_argument("--processes", type=int, default=1)
-    parser.add_argument("--iterations", type=int, default=60)
+    parser.add_argument("--iterations", type=int, default=48)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     arguments = parser.parse_args()
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["feat2go.cli.training", "feat2go.policies.tiny_vla"])
-    moments = random.Random(arguments.seed)
-
     with tempfile.TemporaryDirectory() as scratch:
-        whole, killed = Path(scratch) / "whole", Path(scratch) / "killed"
+        folder = Path(scratch)
 
-        def start(run_dir: Path) -> Training:
+        def start(run_dir: Path, kill: Kill | None = None) -> Training:
             line = words(arguments.env, arguments.processes, arguments.iterations, run_dir)
-            return Training(context, line, arguments.processes, Path(scratch) / "log.txt")
+            return Training(context, line, arguments.processes, folder / "log.txt", kill)
 
-        begin = time.perf_counter()
         try:
-            start(whole).finish()
-            seconds = time.perf_counter() - begin
-            kills = []
-            while len(kills) < arguments.kills:
-                before, _ = iterations_done(killed)
-                training = start(killed)
-                after_s = moments.uniform(0.02, 0.5) * seconds
-                time.sleep(after_s)
-                if not training.kill():
-                    break
-                saved, logged = iterations_done(killed)
-                kills.append({"after_s": round(after_s, 2), "before": before, "saved": saved, "logged": logged})
-                print(f"kill {len(kills)}: {saved} iterations saved, {logged} logged", flush=True)
-            start(killed).finish()
+            start(folder / "whole").finish()
+            kills = kill_again_and_again(start, folder / "killed", arguments)
+            start(folder / "killed").finish()
         except RuntimeError:
-            print((Path(scratch) / "log.txt").read_text(), file=sys.stderr)
+            print((folder / "log.txt").read_text(), file=sys.stderr)
             raise
-        log_whole, log_killed = rows(whole), rows(killed)
-        result = {
-            "kills": kills,
-            "checkpoints_lost": sum(kill["saved"] < kill["before"] for kill in kills),
-            "iterations_lost_beyond_that_in_flight": sum(max(0, kill["logged"] - kill["saved"]) for kill in kills),
-            "same_parameters": same_parameters(whole, killed),
-            "same_log": log_whole == log_killed,
-            "log_rows_missing": sum(row not in log_killed for row in log_whole),
-        }
+        result = {"kills": kills, **compare(kills, folder / "whole", folder / "killed")}
     settings = {name: value for name, value in vars(arguments).items() if name not in ("output", "kills")}
     write(arguments.output, {**settings, **result})
     print({name: value for name, value in result.items() if name != "kills"})
+
+
+def kill_again_and_again(start: Callable[..., Training], run_dir: Path, arguments: Any) -> list[dict[str, Any]]:
+    """What each kill left."""
+    moments = random.Random(arguments.seed)
+    kills: list[dict[str, Any]] = []
+    for number in range(arguments.kills):
+        before, _ = iterations_done(run_dir)
+        aim = list(CALLS)[number % len(CALLS)]
+        fell = start(run_dir, random_kill(moments, aim, arguments.iterations // (arguments.kills + 1))).finish()
+        if fell is None:
+            break
+        saved, logged = iterations_done(run_dir)
+        kills.append({"aimed_at": aim, "fell": fell, "before": before, "saved": saved, "logged": logged})
+        print(f"kill {len(kills)}, in {fell}: {saved} iterations saved, {logged} logged", flush=True)
+    return kills
+
+
+def compare(kills: list[dict[str, Any]], whole: Path, killed: Path) -> dict[str, Any]:
+    """What was lost, and whether the end is the same."""
+    log_whole, log_killed = rows(whole), rows(killed)
+    return {
+        "fell": {place: sum(kill["fell"] == place for kill in kills) for place in PLACES},
+        "checkpoints_lost": sum(kill["saved"] < kill["before"] for kill in kills),
+        "iterations_lost_beyond_that_in_flight": sum(max(0, kill["logged"] - kill["saved"]) for kill in kills),
+        "same_parameters": same_parameters(whole, killed),
+        "same_log": log_whole == log_killed,
+        "log_rows_missing": sum(row not in log_killed for row in log_whole),
+    }
 
 
 if __name__ == "__main__":

@@ -82,6 +82,19 @@ def _maniskill(result: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
             )
 
 
+def _kills(result: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    processes = "one process" if result["processes"] == 1 else f"{result['processes']} processes"
+    fell = ", ".join(f"{place} {num}" for place, num in result["fell"].items() if num)
+    lost = f"{result['checkpoints_lost']}, {result['iterations_lost_beyond_that_in_flight']}"
+    equal = "equal" if result["same_parameters"] and result["log_rows_missing"] == 0 else "not equal"
+    yield (
+        f"{result['env']}, {processes}: {len(result['kills'])} times `kill -9` ({fell}) and resumed: checkpoints lost, "
+        "iterations lost beyond the one in flight; parameters and log in the end, beside an uninterrupted run",
+        f"{lost}; {equal} to the bit",
+        _script(result),
+    )
+
+
 def _interval(outcome: dict[str, Any]) -> str:
     return f"{outcome['success_once']:.1%} [{outcome['low']:.1%}, {outcome['high']:.1%}]"
 
@@ -107,6 +120,9 @@ README: dict[str, Describe] = {
     "audit_sweep": _audit,
     "tabletop_speed": _tabletop,
     "maniskill_speed": _maniskill,
+    "kill_resume": _kills,
+    "kill_resume_maniskill": _kills,
+    "kill_resume_maniskill_ddp": _kills,
 }
 PERFORMANCE: dict[str, Describe] = {}
 PAGES = {"README.md": README, "docs/performance.md": PERFORMANCE}
