@@ -21,7 +21,7 @@ def require_features(features: Tensor) -> None:
         raise ValueError(f"features must have the shape (T, P, D); got {tuple(features.shape)}")
     if features.numel() == 0:
         raise ValueError(f"features must not be empty; got the shape {tuple(features.shape)}")
-    if not all(torch.isfinite(frame).all() for frame in features):
+    if not all(map(_is_finite, features)):
         raise ValueError("features must be finite; found NaN or infinity")
 
 
@@ -54,6 +54,11 @@ def patch_similarity(features: Tensor, goal: Tensor, beta: float = 0.0) -> Tenso
     goal = goal.float()
     num_frames = max(1, MAX_CHUNK_ELEMENTS // goal.numel())
     return torch.cat([_similarity(chunk.float(), goal, beta) for chunk in torch.split(features, num_frames)])
+
+
+def _is_finite(frame: Tensor) -> bool:
+    # A sum is finite only if all of its terms are, and quick. It may overflow where they are: then each is looked at.
+    return math.isfinite(frame.float().sum()) or bool(frame.isfinite().all())
 
 
 def _similarity(features: Tensor, goal: Tensor, beta: float) -> Tensor:

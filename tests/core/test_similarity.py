@@ -82,6 +82,12 @@ def test_refuses_what_is_not_finite(bad):
         patch_similarity(features, broken[1])
 
 
+def test_features_whose_sum_overflows_are_finite():
+    features = torch.full((2, 3, 4), 3e38)
+    similarity.require_features(features)
+    similarity.require_features(features.double() * 10)
+
+
 @pytest.mark.parametrize("shape", [(0, 5, 11), (7, 0, 11), (7, 5, 0)])
 def test_refuses_empty_features(shape):
     with pytest.raises(ValueError, match="must not be empty"):

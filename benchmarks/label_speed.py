@@ -1,0 +1,175 @@
+"""Frames per second of ``feat2go label`` beside those of the bare encoder on the same frames, and its peak memory.
+
+python benchmarks/label_speed.py
+
+``feat2go label`` is called as a function with the words of its command line, and does everything from parsing them to
+the parquet: build the encoder, read and decompress the episodes, encode, cut into stages, compute the target, write.
+Left out are Python's start and its imports: a constant, whatever the size of the dataset, that would only tell how
+small this one is. The bare encoder has been built before, finds all frames in memory, gets them in full batches, which
+an episode's end cuts off for ``label``, and drops what it computes. Both use one thread.
+
+No features are in the cache. ``label`` runs without it, then with one that is empty: that is what a first
+``feat2go label`` does. Clusterings that look at all episodes of a task together need the features twice: they are
+measured with the empty cache, without which they would be computed twice.
+
+Peak memory is that of processes of their own that label N and 4 N episodes, with patches of plain pixels for features:
+a small encoder, so that what is left of an episode when it is done would show.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+# Before numpy is imported, or its threads are already there.
+os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
+
+import contextlib
+import io
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from interleaved import in_turns, relative_speed
+from record import ROOT, write
+
+from feat2go.cli.main import main as feat2go
+from feat2go.core.files import home
+from feat2go.data import open_dataset
+from feat2go.registry import ENCODERS
+
+RESULT = Path(__file__).parent / "results" / "label_speed.json"
+BARE = "bare encoder"
+# Name -> clustering, and whether there is a cache, empty at first.
+VARIANTS = {
+    "trend, no cache": ("trend", False),
+    "trend, empty cache": ("trend", True),
+    "trend_agglomerative, empty cache": ("trend_agglomerative", True),
+}
+
+
+def collect(folder: Path, num_episodes: int) -> None:
+    """Demonstrations as the demo's, 64x64."""
+    with contextlib.redirect_stderr(io.StringIO()):
+        config = ROOT / "configs" / "collect_tabletop.yaml"
+        feat2go(["collect", "--config", str(config), f"--output={folder}", f"--num_episodes={num_episodes}"])
+
+
+def label_words(dataset: Path, encoder: str, clustering: str, has_cache: bool) -> list[str]:
+    """The command line."""
+    output = dataset.with_suffix(".parquet")
+    options = f"--encoder={encoder} --clustering={clustering} --cache={str(has_cache).lower()} --output={output}"
+    return ["label", str(dataset), *options.split()]
+
+
+def labelling(words: Sequence[str], features: Path) -> Callable[[], None]:
+    """``feat2go label`` with these words, whose cache, if any, holds nothing."""
+
+    def run() -> None:
+        shutil.rmtree(features, ignore_errors=True)
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            feat2go(words)
+
+    return run
+
+
+def encoding(encoder_name: str, frames: torch.Tensor) -> Callable[[], None]:
+    """The bare encoder over frames in memory."""
+    encoder = ENCODERS.get(encoder_name)()
+
+    def run() -> None:
+        with torch.no_grad():
+            for batch in frames.split(encoder.batch_size):
+                encoder.network(batch)
+
+    return run
+
+
+def measure_speed(dataset: Path, encoder: str, scratch_home: Path, repeats: int) -> dict[str, Any]:
+    """Frames per second of each way, and how fast it is beside the bare encoder."""
+    frames = torch.from_numpy(np.concatenate([np.asarray(episode.view()[:]) for episode in open_dataset(dataset)]))
+    ways = {BARE: encoding(encoder, frames)}
+    for name, (clustering, has_cache) in VARIANTS.items():
+        words = label_words(dataset, encoder, clustering, has_cache)
+        ways[name] = labelling(words, scratch_home / "features")
+    clocks = in_turns(ways, repeats)
+    return {
+        "num_frames": len(frames),
+        "speed": {
+            name: {
+                "frames_per_s": round(len(frames) / min(clock.wall), 2),
+                **relative_speed(clock, clocks[BARE]),
+                **clock.to_json(),
+            }
+            for name, clock in clocks.items()
+        },
+    }
+
+
+def peak_bytes(words: Sequence[str]) -> int:
+    """Of a process that runs ``feat2go`` with these words.
+
+    Raises:
+        RuntimeError: if it fails.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-m", "feat2go.cli.main", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"feat2go {' '.join(words)} ended with {process.returncode}")
+    # Linux counts in KiB.
+    return usage.ru_maxrss * 1024
+
+
+def measure_memory(scratch: Path, num_episodes: int) -> dict[str, Any]:
+    """Peak memory of labelling N and 4 N episodes."""
+    peaks = {}
+    for number in (num_episodes, 4 * num_episodes):
+        dataset = scratch / f"memory_{number}"
+        collect(dataset, number)
+        peaks[number] = peak_bytes(label_words(dataset, "pixels", "trend", has_cache=False))
+    few, many = peaks.values()
+    return {
+        "peak_mib": {str(number): round(peak / 2**20, 1) for number, peak in peaks.items()},
+        "peak_ratio": round(many / few, 4),
+        "kib_per_further_episode": round((many - few) / (3 * num_episodes) / 2**10, 2),
+    }
+
+
+def main() -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", type=Path, default=RESULT, help="JSON file to write")
+    parser.add_argument("--encoder", default="mobilenet_v2", help="registered name")
+    parser.add_argument("--num-episodes", type=int, default=16)
+    parser.add_argument("--num-memory-episodes", type=int, default=150, help="N; processes label N and 4 N")
+    parser.add_argument("--repeats", type=int, default=5)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = Path(folder)
+        # Weights as they are, no features.
+        (scratch / "home").mkdir()
+        (scratch / "home" / "weights").symlink_to((home() / "weights").absolute())
+        os.environ["FEAT2GO_HOME"] = str(scratch / "home")
+        collect(scratch / "speed", arguments.num_episodes)
+        result = measure_speed(scratch / "speed", arguments.encoder, scratch / "home", arguments.repeats)
+        result |= {"memory": measure_memory(scratch, arguments.num_memory_episodes)}
+    settings = {name: value for name, value in vars(arguments).items() if name != "output"}
+    write(arguments.output, {**settings, "num_threads": 1, **result})
+    for name, row in result["speed"].items():
+        print(f"{name:34}{row['frames_per_s']:8.1f} frames/s, {row['ratio']:.3f} of the bare encoder's")
+    print(f"peak memory: {result['memory']}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+"""The reward's own cost as a share of a PPO iteration on a CPU, with the small value model on the terminal frames.
+
+python benchmarks/value_share.py
+
+``feat2go fit`` runs the demo's PPO as configs/ppo_pushcube.yaml and configs/ppo_tabletop.yaml have it, with all cores,
+the reward ``terminal_value`` and a value model of the demo's architecture. Neither the value model nor the policy has
+been trained, which changes nothing of what an iteration costs, but that no episode ends early.
+
+An iteration is from one epoch's start to the next: rollout, reward, updates, log and checkpoint. The reward's part is
+what the run logs itself: ``rollout/reward_share_of_time`` is that of rollout and reward together, from the first
+prediction for a terminal frame to the relabelled rollout.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from fit import fit, write_config
+from interleaved import Clock
+from lightning.pytorch import Callback
+from record import write
+
+from feat2go.registry import ENCODERS
+from feat2go.values.frozen import FrozenValue
+from feat2go.values.small import SmallValue
+
+RESULT = Path(__file__).parent / "results" / "value_share.json"
+# Environment -> config of its PPO.
+CONFIGS = {"PushCube-v1": "ppo_pushcube.yaml", "tabletop": "ppo_tabletop.yaml"}
+MEASURED = "measured.json"
+
+
+class NoteIterations(Callback):
+    """How long each iteration takes, and its reward. The first, which builds everything, does not count."""
+
+    def __init__(self) -> None:
+        self._clock = Clock()
+        self._rollouts: list[dict[str, float]] = []
+
+    def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
+        if trainer.current_epoch:
+            self._clock.stop()
+        self._clock.start()
+
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        self._rollouts.append(dict(trainer.datamodule.rollout_metrics))
+
+    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
+        self._clock.stop()
+        totals = [0.0, *(rollout["env_steps"] for rollout in self._rollouts)]
+        measured = [
+            {
+                "iteration_s": seconds,
+                "reward_s": reward_seconds(rollout, rollout["env_steps"] - before),
+                "num_episodes": rollout["num_episodes"],
+                "num_env_steps": rollout["env_steps"] - before,
+            }
+            for seconds, rollout, before in zip(self._clock.wall, self._rollouts, totals[:-1], strict=True)
+        ]
+        (Path(trainer.default_root_dir) / MEASURED).write_text(json.dumps(measured[1:]))
+
+
+def reward_seconds(rollout: dict[str, float], num_env_steps: float) -> float:
+    """What the reward of a rollout took, from what is logged of it.
+
+    Args:
+        rollout: ``env_steps_per_s`` of collecting alone, ``reward_share_of_time`` of collecting and reward together.
+        num_env_steps: of this rollout.
+    """
+    share = rollout["reward_share_of_time"]
+    return num_env_steps / rollout["env_steps_per_s"] * share / (1 - share)
+
+
+def save_value_model(folder: Path, encoder: str) -> None:
+    """The demo's value model, untrained."""
+    value = partial(SmallValue, encoder=ENCODERS.get(encoder))
+    FrozenValue(value(), value).save(folder)
+
+
+def measure(
+    env: str, run_dir: Path, value_model: Path, num_iterations: int, settings: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Shares of the iterations of one environment.
+
+    Args:
+        env: one of ``CONFIGS``.
+        run_dir: of the run.
+        value_model: folder of the frozen value model.
+        num_iterations: that count.
+        settings: further changes to the config, by dotted key.
+    """
+    changes = {
+        "trainer.max_epochs": num_iterations + 1,
+        "trainer.limit_val_batches": 0,
+        "trainer.accelerator": "cpu",
+        "trainer.callbacks": [{"class_path": "value_share.NoteIterations"}],
+        "model.init_args.initial_policy": None,
+        "data.init_args.value_model": str(value_model),
+        **settings,
+    }
+    fit(write_config(CONFIGS[env], run_dir, changes))
+    iterations = json.loads((run_dir / MEASURED).read_text())
+    return {
+        "env": env,
+        "share": round(median(i["reward_s"] / i["iteration_s"] for i in iterations), 4),
+        "ms_per_terminal_frame": round(median(1000 * i["reward_s"] / i["num_episodes"] for i in iterations), 2),
+        "iterations": [{name: round(figure, 4) for name, figure in i.items()} for i in iterations],
+    }
+
+
+def main() -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", type=Path, default=RESULT, help="JSON file to write")
+    parser.add_argument("--encoder", default="mobilenet_v2", help="of the value model: a registered name")
+    parser.add_argument("--iterations", type=int, default=8)
+    parser.add_argument("--envs", nargs="+", choices=list(CONFIGS), default=list(CONFIGS))
+    arguments = parser.parse_args()
+
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = Path(folder)
+        save_value_model(scratch / "value", arguments.encoder)
+        rows = [measure(env, scratch / env, scratch / "value", arguments.iterations, {}) for env in arguments.envs]
+    settings = {name: value for name, value in vars(arguments).items() if name not in ("output", "envs")}
+    write(arguments.output, {**settings, "num_threads": torch.get_num_threads(), "rows": rows})
+    for row in rows:
+        print(f"{row['env']}: {row['share']:.1%} of an iteration, {row['ms_per_terminal_frame']} ms per terminal frame")
+
+
+if __name__ == "__main__":
+    main()
