@@ -100,6 +100,31 @@ def _lifted(actor: str, above: float) -> Predicate:
     return lambda env, flags: getattr(env, actor).pose.p[:, 2] > above
 
 
+def _grasped(actor: str) -> Predicate:
+    def predicate(env: Any, flags: dict[str, Tensor]) -> Tensor:
+        held: Tensor = env.agent.is_grasping(getattr(env, actor))
+        return held
+
+    return predicate
+
+
+def _tilted(actor: str, at_least: float) -> Predicate:
+    """Whether the x axis of a body rises by this share of its length, at either end."""
+
+    def predicate(env: Any, flags: dict[str, Tensor]) -> Tensor:
+        w, x, y, z = getattr(env, actor).pose.q.unbind(1)
+        rise: Tensor = 2 * (x * z - w * y)
+        return rise.abs() > at_least
+
+    return predicate
+
+
+def _touches_with_head(env: Any, flags: dict[str, Tensor]) -> Tensor:
+    """The held peg's head is at the cube's side."""
+    near: Tensor = flags["head_to_cube_dist"] < env.cube_half_size + 0.015
+    return near & flags["is_peg_grasped"]
+
+
 def _holds(side: str, actor: str) -> Predicate:
     """Whether one of two robots holds something."""
 
@@ -187,6 +212,36 @@ TASKS = {
             "in the bin": _flag("is_obj_on_bin"),
         },
         camera=Camera((0.4, 0.0, 0.37), (0.0, 0.0, 0.03), 0.64),
+        max_episode_steps=80,
+    ),
+    "LiftPegUpright-v1": Task(
+        instructions=(
+            "stand the peg upright",
+            "lift the red and blue peg and put it on its end",
+            "pick up the lying peg and stand it up on the table",
+        ),
+        milestones={
+            "reached": _reached("peg", 0.07),
+            "grasped": _grasped("peg"),
+            "half turned": _tilted("peg", 0.5),
+            "turned": _tilted("peg", 0.99),
+        },
+        camera=Camera((0.35, 0.65, 0.45), (0.1, 0.0, 0.1), 0.85),
+        max_episode_steps=150,
+    ),
+    "PokeCube-v1": Task(
+        instructions=(
+            "poke the red cube to the target with the peg",
+            "take the blue peg and push the red cube onto the target",
+            "push the red block with the peg to the red and white target",
+        ),
+        milestones={
+            "reached": _reached("peg", 0.07),
+            "grasped": _flag("is_peg_grasped"),
+            "at the cube": _touches_with_head,
+            "at goal": _flag("is_cube_placed"),
+        },
+        camera=Camera((0.45, 0.6, 0.5), (0.12, 0.0, 0.02), 0.75),
         max_episode_steps=80,
     ),
     "TwoRobotPickCube-v1": Task(

@@ -7,8 +7,10 @@ from typing import Any
 from feat2go.envs.maniskill.config import SimulationConfig
 from feat2go.envs.maniskill.experts.arm import Arm
 from feat2go.envs.maniskill.experts.expert import Expert, Plan
+from feat2go.envs.maniskill.experts.lift_peg_upright import lift_peg_upright
 from feat2go.envs.maniskill.experts.pick_cube import pick_cube
 from feat2go.envs.maniskill.experts.place_sphere import place_sphere
+from feat2go.envs.maniskill.experts.poke_cube import poke_cube
 from feat2go.envs.maniskill.experts.push_pull import pull_cube, push_cube
 from feat2go.envs.maniskill.experts.put_on import put_on
 from feat2go.envs.maniskill.experts.stack_cube import stack_cube
@@ -20,6 +22,8 @@ EXPERTS: dict[str, Plan] = {
     "PushCube-v1": push_cube,
     "PullCube-v1": pull_cube,
     "PlaceSphere-v1": place_sphere,
+    "LiftPegUpright-v1": lift_peg_upright,
+    "PokeCube-v1": poke_cube,
     "PutOn-v1": put_on,
     "TwoRobotPickCube-v1": two_robot_pick_cube,
     "TwoRobotStackCube-v1": two_robot_stack_cube,

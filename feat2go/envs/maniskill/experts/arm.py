@@ -16,6 +16,7 @@ _RADIANS_PER_UNIT = 0.1
 
 _DOWN = Rotation.from_rotvec([np.pi, 0, 0])
 _YAW_TOLERANCE_RAD = 0.08
+_TILT_TOLERANCE_RAD = 0.08
 # Below this, the arm has not followed a command of a unit or so: no joint angles were found for it.
 _STANDSTILL_M = 0.0005
 _MAX_PAUSE_STEPS = 6
@@ -42,6 +43,7 @@ class Arm:
 
     Attributes:
         lean: rotation of the gripper about the world's x axis, in rad; 0 for upright.
+        pitch: rotation of the gripper about the axis across its yaw, in rad; negative points it forward.
     """
 
     def __init__(self, env: Any, row: int, noise: float, tempo: float, number: int | None = None) -> None:
@@ -58,6 +60,7 @@ class Arm:
         self._speed = 1.0
         self._caution = 1.0
         self.lean = 0.0
+        self.pitch = 0.0
         self._last_position = np.full(3, np.inf)
 
     @property
@@ -68,11 +71,21 @@ class Arm:
     @property
     def yaw(self) -> float:
         """Rotation of the gripper about the vertical, in radians. Its fingers lie across it."""
-        return float((_rotation(self._pose(self._agent.tcp)) * _DOWN.inv()).as_euler("zyx")[0])
+        return float(self._turned.as_euler("ZYX")[0])
+
+    @property
+    def present_pitch(self) -> float:
+        """What ``pitch`` is now, in radians."""
+        return float(self._turned.as_euler("ZYX")[1])
 
     def position_of(self, actor: Any) -> Position:
         """(3,) in metres."""
         return self._pose(actor)[:3]
+
+    def direction_of(self, actor: Any) -> Position:
+        """(3,): where the x axis of a body points, of length 1."""
+        direction: Position = _rotation(self._pose(actor)).apply([1, 0, 0])
+        return direction
 
     def yaw_of(self, actor: Any) -> float:
         """Rotation of an upright body about the vertical, in radians."""
@@ -114,14 +127,27 @@ class Arm:
             yield self.command(target(), gripper, aim, speed)
 
     def carry(
-        self, actor: Any, target: Callable[[], Position], tolerance: float, speed: float = 1.0, max_steps: int = 40
+        self,
+        actor: Any,
+        target: Callable[[], Position],
+        tolerance: float,
+        speed: float = 1.0,
+        max_steps: int = 40,
+        tilt: Callable[[], float] | None = None,
     ) -> Motion:
-        """Bring a grasped body to ``target``, until it is within ``tolerance`` metres or lost."""
+        """Bring a grasped body to ``target``, until it is within ``tolerance`` metres or lost.
+
+        ``tilt`` says by how many radians the body must still be pitched forward.
+        """
         yield from self._begin_phase(CLOSED)
         for _ in range(round(max_steps / self._speed)):
             missing = target() - self.position_of(actor)
-            if np.linalg.norm(missing) < tolerance or not self.is_grasping(actor):
+            missing_turn = tilt() if tilt else 0.0
+            is_there = np.linalg.norm(missing) < tolerance and missing_turn < _TILT_TOLERANCE_RAD
+            if is_there or not self.is_grasping(actor):
                 return
+            if tilt:
+                self.pitch = self.present_pitch - missing_turn
             yield self.command(self.position + missing, CLOSED, speed=speed)
 
     def lift(self, actor: Any, height: float) -> Motion:
@@ -162,11 +188,17 @@ class Arm:
         self._last_position = self.position
 
     def _turn_to(self, yaw: float | None) -> Rotation:
-        """The smallest rotation to this yaw modulo 180 degrees and to ``lean``; None keeps the yaw."""
+        """The smallest rotation to this yaw modulo 180 degrees, ``lean`` and ``pitch``; None keeps the yaw."""
         present = _rotation(self._pose(self._agent.tcp))
         turn = 0.0 if yaw is None else (yaw - self.yaw + np.pi / 2) % np.pi - np.pi / 2
-        upright = Rotation.from_euler("z", self.yaw + turn) * _DOWN
+        upright = Rotation.from_euler("ZY", [self.yaw + turn, self.pitch]) * _DOWN
         return Rotation.from_euler("x", self.lean) * upright * present.inv()
+
+    @property
+    def _turned(self) -> Rotation:
+        """From a gripper that looks down, without yaw, to this one, its lean left out."""
+        present = _rotation(self._pose(self._agent.tcp))
+        return Rotation.from_euler("x", -self.lean) * present * _DOWN.inv()
 
     @property
     def _agent(self) -> Any:
