@@ -1,6 +1,7 @@
-"""Success and length of the scripted ManiSkill experts on seeds that they were not tuned on.
+"""Success and length of the scripted ManiSkill experts on development seeds, which no training or evaluation uses.
 
-``python benchmarks/maniskill_experts.py [--episodes 100] [--tasks PickCube-v1 ...]``
+``python benchmarks/maniskill_experts.py [--episodes 100] [--tasks PickCube-v1 ...] [--setting_episodes 20]``. PutOn-v1 is
+also run in each setting out of distribution of its suite. With ``--tasks``, the rows of other tasks are not kept.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import record
 from feat2go.core.seeding import episode_seed
 from feat2go.envs.maniskill.env import ManiSkill
 from feat2go.envs.maniskill.experts import EXPERTS
+from feat2go.envs.put_on.suites import PutOnOOD
 
 RESULT = Path(__file__).parent / "results" / "maniskill_experts.json"
 SETTINGS: dict[str, dict[str, float]] = {
@@ -47,15 +49,18 @@ def run_episodes(env: ManiSkill, num_episodes: int) -> list[tuple[bool, int]]:
     return results
 
 
-def measure(task: str, setting: dict[str, float], num_episodes: int) -> dict[str, Any]:
+def measure(
+    task: str, setting: dict[str, float], num_episodes: int, task_options: dict[str, str] | None = None
+) -> dict[str, Any]:
     """One row of the table."""
-    env = ManiSkill(task, num_envs=4, num_workers=2, image_size=16, **setting)  # type: ignore[arg-type]
+    env = ManiSkill(task, num_envs=4, num_workers=2, image_size=16, task_options=task_options, **setting)  # type: ignore[arg-type]
     results = run_episodes(env, num_episodes)
     env.close()
     lengths = [length for success, length in results if success]
     return {
         "task": task,
         **setting,
+        **({"task_options": task_options} if task_options else {}),
         "max_episode_steps": env.max_episode_steps,
         "num_episodes": len(results),
         "success_rate": len(lengths) / len(results),
@@ -69,11 +74,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--episodes", type=int, default=100)
     parser.add_argument("--tasks", nargs="+", default=list(EXPERTS), choices=list(EXPERTS))
+    parser.add_argument("--setting_episodes", type=int, default=20)
     arguments = parser.parse_args()
     rows = []
     for task in arguments.tasks:
         for name, setting in SETTINGS.items():
             rows.append({"setting": name, **measure(task, setting, arguments.episodes)})
+            print(rows[-1], flush=True)
+    if "PutOn-v1" in arguments.tasks:
+        for out_of_distribution in PutOnOOD.settings[1:]:
+            row = measure("PutOn-v1", {}, arguments.setting_episodes, {"setting": out_of_distribution.name})
+            rows.append({"setting": out_of_distribution.name, **row})
             print(rows[-1], flush=True)
     record.write(RESULT, {"experts": rows})
 
