@@ -1,7 +1,8 @@
 """Success and length of the scripted ManiSkill experts on development seeds, which no training or evaluation uses.
 
-``python benchmarks/maniskill_experts.py [--episodes 100] [--tasks PickCube-v1 ...] [--setting_episodes 20]``. PutOn-v1 is
-also run in each setting out of distribution of its suite. With ``--tasks``, the rows of other tasks are not kept.
+``python benchmarks/maniskill_experts.py [--episodes 100] [--tasks PickCube-v1 ...] [--setting_episodes 20]``.
+PutOn-v1 is also run in each setting out of distribution of its suite. With ``--tasks``, the rows of other tasks are not
+kept.
 """
 
 from __future__ import annotations
