@@ -1,13 +1,14 @@
 """Success and length of the scripted ManiSkill experts on development seeds, which no training or evaluation uses.
 
 ``python benchmarks/maniskill_experts.py [--episodes 100] [--tasks PickCube-v1 ...] [--setting_episodes 20]``.
-PutOn-v1 is also run in each setting out of distribution of its suite. With ``--tasks``, the rows of other tasks are not
-kept.
+PutOn-v1 is also run in each setting out of distribution of its suite. The rows of tasks that are not named stay as they
+are; a row says when it was measured.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 from collections import deque
 from pathlib import Path
 from statistics import mean
@@ -61,6 +62,7 @@ def measure(
     return {
         "task": task,
         **setting,
+        "date": record.provenance()["date"],
         **({"task_options": task_options} if task_options else {}),
         "max_episode_steps": env.max_episode_steps,
         "num_episodes": len(results),
@@ -77,17 +79,26 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", default=list(EXPERTS), choices=list(EXPERTS))
     parser.add_argument("--setting_episodes", type=int, default=20)
     arguments = parser.parse_args()
-    rows = []
+    rows = [row for row in earlier() if row["task"] not in arguments.tasks]
     for task in arguments.tasks:
         for name, setting in SETTINGS.items():
             rows.append({"setting": name, **measure(task, setting, arguments.episodes)})
             print(rows[-1], flush=True)
-    if "PutOn-v1" in arguments.tasks:
-        for out_of_distribution in PutOnOOD.settings[1:]:
-            row = measure("PutOn-v1", {}, arguments.setting_episodes, {"setting": out_of_distribution.name})
-            rows.append({"setting": out_of_distribution.name, **row})
-            print(rows[-1], flush=True)
-    record.write(RESULT, {"experts": rows})
+        if task == "PutOn-v1":
+            for other in PutOnOOD.settings[1:]:
+                measured = measure(task, {}, arguments.setting_episodes, {"setting": other.name})
+                rows.append({"setting": other.name, **measured})
+                print(rows[-1], flush=True)
+        rows.sort(key=lambda row: list(EXPERTS).index(row["task"]))
+        record.write(RESULT, {"experts": rows})
+
+
+def earlier() -> list[dict[str, Any]]:
+    """The rows of the last run."""
+    if not RESULT.is_file():
+        return []
+    result = json.loads(RESULT.read_text())
+    return [{**row, "date": row.get("date", result["date"])} for row in result["experts"]]
 
 
 if __name__ == "__main__":
