@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -35,8 +36,9 @@ class Control:
         self.agents = list(self._agents.values())
         self.action_dim = sum(self._widths)
         self._scales = np.concatenate([_scales(agent, control) for agent in self.agents])
-        if control == "ee":
-            for agent in self.agents:
+        for agent in self.agents:
+            _set_targets_directly(agent.controller)
+            if control == "ee":
                 _speed_up(agent.controller.controllers["arm"])
 
     def apply(self, actions: np.ndarray) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
@@ -46,6 +48,26 @@ class Control:
         step = self._env.step(dict(zip(self._agents, parts, strict=True)) if self._is_dict else command)
         _, reward, *_, flags = step
         return reward, dict(flags)
+
+
+def _set_targets_directly(controller: Any) -> None:
+    """Let a controller of one row on a CPU set joint targets without ManiSkill's tensor for each joint."""
+    if controller.device.type != "cpu" or controller.scene.num_envs > 1:
+        return
+    for part in getattr(controller, "controllers", {"": controller}).values():
+        if hasattr(part, "set_drive_targets"):
+            part.set_drive_targets = _TargetSetter(part.joints)
+
+
+class _TargetSetter:
+    """Takes the place of ``controller.set_drive_targets``: float32 (1, J or more)."""
+
+    def __init__(self, joints: Sequence[Any]) -> None:
+        self._joints = [joint._objs[0] for joint in joints]
+
+    def __call__(self, targets: torch.Tensor) -> None:
+        for joint, target in zip(self._joints, targets[0].tolist(), strict=False):
+            joint.set_drive_target(target)
 
 
 def _speed_up(arm: Any) -> None:
