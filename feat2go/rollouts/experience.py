@@ -12,6 +12,20 @@ from feat2go.core.protocols import Policy
 from feat2go.core.types import Observation, PolicyOutput, Rollout, Step
 
 
+class NotFiniteObservationError(ValueError):
+    """Environments showed a state that holds NaN or infinity.
+
+    Attributes:
+        observation: what they showed.
+    """
+
+    def __init__(self, observation: Observation) -> None:
+        assert observation.state is not None
+        rows = (~observation.state.isfinite().all(-1)).nonzero()[:, 0].tolist()
+        super().__init__(f"the state of an observation holds NaN or infinity, in its rows {', '.join(map(str, rows))}")
+        self.observation = observation
+
+
 def act(
     policy: Policy,
     observation: Observation,
@@ -19,7 +33,13 @@ def act(
     generator: torch.Generator | None,
     device: torch.device | str,
 ) -> PolicyOutput:
-    """The policy's output for an observation, computed on ``device`` and given on the CPU."""
+    """The policy's output for an observation, computed on ``device`` and given on the CPU.
+
+    Raises:
+        NotFiniteObservationError: for a state of which a policy could make nothing.
+    """
+    if observation.state is not None and not observation.state.isfinite().all():
+        raise NotFiniteObservationError(observation)
     seen = observation.to(device)
     inputs: Mapping[str, Tensor] = policy.preprocess(seen.images, seen.instruction, seen.state)
     output = policy.act(temperature=temperature, generator=generator, **inputs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -28,6 +29,7 @@ class DemonstrationDataModule(LightningDataModule):
         batch_size: rows per step.
         validation_share: share of the episodes that is held out; 0 for none.
         seed: of the split and the drawing.
+        skip_damaged: leave out episodes that can't be read, naming them, rather than stop.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class DemonstrationDataModule(LightningDataModule):
         batch_size: int = 64,
         validation_share: float = 0.1,
         seed: int = 0,
+        skip_damaged: bool = False,
     ) -> None:
         super().__init__()
         if not 0 <= validation_share < 1:
@@ -48,13 +51,15 @@ class DemonstrationDataModule(LightningDataModule):
         self._batch_size = batch_size
         self._validation_share = validation_share
         self._seed = seed
+        self._skip_damaged = skip_damaged
         self._generator = torch.Generator()
         self._restored: list[torch.Tensor] = []
         self._train: Sequence[Episode] = []
         self._validation: Sequence[Episode] = []
 
     def setup(self, stage: str) -> None:
-        episodes = [episode for path in self._dataset for episode in open_dataset(path) if episode.success]
+        found = (episode for path in self._dataset for episode in open_dataset(path, self._skip_damaged))
+        episodes = [episode for episode in found if episode.success]
         episodes = episodes[: self._num_episodes]
         require_split((episode.seed for episode in episodes), ("train", "development"), "behaviour cloning")
         order = torch.randperm(len(episodes), generator=generator(self._seed, "split")).tolist()
@@ -82,7 +87,10 @@ class DemonstrationDataModule(LightningDataModule):
     def val_dataloader(self) -> DataLoader[DemonstrationBatch] | list[Any]:
         if not self._validation:
             return []
-        return DataLoader(self._rows(self._validation), self._batch_size, collate_fn=DemonstrationRows.collate)
+        share = _Share(self._rows(self._validation), *self._world())
+        # A distributed sampler already, or Lightning would put one of its own here, which makes some rows count twice.
+        in_order = DistributedSampler(share, num_replicas=1, rank=0, shuffle=False)
+        return DataLoader(share, self._batch_size, sampler=in_order, collate_fn=DemonstrationRows.collate)
 
     def _rows(self, episodes: Sequence[Episode]) -> DemonstrationRows:
         policy: Any = self.trainer.lightning_module.policy  # type: ignore[union-attr]
@@ -90,6 +98,28 @@ class DemonstrationDataModule(LightningDataModule):
 
     def _world(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
+
+class _Share(Dataset[DemonstrationBatch]):
+    """What one of P processes validates with: every P-th row.
+
+    All processes have as many. Where rows are left over, those that have none of them get one that counts for nothing.
+    """
+
+    def __init__(self, rows: DemonstrationRows, rank: int, world_size: int) -> None:
+        self._all = rows
+        self._rank = rank
+        self._world_size = world_size
+
+    def __len__(self) -> int:
+        return -(-len(self._all) // self._world_size)
+
+    def __getitem__(self, index: int) -> DemonstrationBatch:
+        place = self._rank + index * self._world_size
+        if place < len(self._all):
+            return self._all[place]
+        row = self._all[0]
+        return replace(row, mask=torch.zeros_like(row.mask))
 
 
 class _Draw(DistributedSampler[Any]):

@@ -101,5 +101,6 @@ def _tensors(record: Any, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
 
 
 def _last_good(trainer: Any) -> str:
-    path = getattr(trainer.checkpoint_callback, "last_model_path", "") or trainer.ckpt_path
+    saved = trainer.checkpoint_callback
+    path = getattr(saved, "last_model_path", "") or getattr(saved, "best_model_path", "") or trainer.ckpt_path
     return f"The last good checkpoint is {path}" if path else "There is no checkpoint yet"

@@ -22,6 +22,7 @@ from feat2go.core.types import EvaluationRow, PolicyBatch
 from feat2go.data.windows import DemonstrationBatch
 from feat2go.policies.load import load_policy, require_learned, same_frozen, without_frozen
 from feat2go.training.checkpoints import require_same_config
+from feat2go.training.epoch_means import EpochMeans
 from feat2go.training.strategies import full_state, shard
 
 
@@ -59,7 +60,7 @@ class PolicyModule(LightningModule):
         self._initial_policy = initial_policy
         self._max_ratio_error = max_ratio_error
         self._critic_lr = critic_lr
-        self._first_ratio: dict[str, Tensor] = {}
+        self._means = EpochMeans()
         self._update_start = 0.0
         self._num_samples = 0
         self._is_stopped = False
@@ -133,15 +134,7 @@ class PolicyModule(LightningModule):
             self._check_first_ratio(metrics)
         self._check_kl(metrics)
         self._num_samples += len(rows)
-        # Always logged, whatever the step: a metric that only some ranks log would block the others.
-        self.log_dict(
-            {f"train/{name}": value for name, value in metrics.items()},
-            on_step=False,
-            on_epoch=True,
-            batch_size=len(rows),
-            sync_dist=True,
-        )
-        self.log_dict(self._first_ratio, on_step=False, on_epoch=True, batch_size=1, sync_dist=True)
+        self._means.add(metrics, int(rows.mask.any(-1).sum()))
         return loss * self._share(rows)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
@@ -171,8 +164,9 @@ class PolicyModule(LightningModule):
         rollout = getattr(self._data(), "rollout_metrics", {})
         seconds = time.perf_counter() - self._update_start
         num_samples = float(global_sum(torch.tensor(self._num_samples)))
+        learned = {**self._means.compute(), "samples_per_s": num_samples / seconds}
         self.log_dict(
-            {**{f"rollout/{k}": v for k, v in rollout.items()}, "train/samples_per_s": num_samples / seconds},
+            {**{f"rollout/{k}": v for k, v in rollout.items()}, **{f"train/{k}": v for k, v in learned.items()}},
             sync_dist=True,
         )
         if "success" in rollout:
@@ -180,8 +174,8 @@ class PolicyModule(LightningModule):
 
     def validation_step(self, batch: Any, batch_index: int) -> None:
         if isinstance(batch, DemonstrationBatch):
-            _, metrics = self._loss(self._rows(batch))
-            self.log_dict({f"val/{k}": v for k, v in metrics.items()}, batch_size=len(batch), sync_dist=True)
+            rows = self._rows(batch)
+            self._log_means("val", self._loss(rows)[1], int(rows.mask.sum()))
             return
         self._log_outcome("val", self._data().evaluate(self.policy, batch, "development"))
 
@@ -224,7 +218,8 @@ class PolicyModule(LightningModule):
         if self.device_mesh is not None:
             # A sharded one holds a part of each tensor only.
             policy = self._make_policy()
-            policy.load_state_dict(state)
+            # In the precision that was trained in.
+            policy.load_state_dict(state, assign=True)
         policy.save_pretrained(Path(self.trainer.default_root_dir) / "policy")
 
     def _data(self) -> Any:
@@ -234,6 +229,18 @@ class PolicyModule(LightningModule):
         """What this process's mean loss counts for, so that the mean over processes is that over all their rows."""
         num_rows = rows.mask.any(-1).sum()
         return num_rows * self.trainer.world_size / global_sum(num_rows).clamp(min=1)
+
+    def _log_means(self, stage: str, metrics: dict[str, Tensor], num_counted: int) -> None:
+        """Log means of a batch so that those of the epoch are over what counts in all batches of all processes."""
+        self.log_dict(
+            # What is a mean of nothing may be no number, and no weight would undo that.
+            {f"{stage}/{name}": value if num_counted else torch.zeros_like(value) for name, value in metrics.items()},
+            on_step=False,
+            on_epoch=True,
+            # Lightning divides the sum of the weights by the number of processes, and cuts off the fraction.
+            batch_size=num_counted * self.trainer.world_size,
+            sync_dist=True,
+        )
 
     def _rows(self, batch: PolicyBatch | DemonstrationBatch) -> PolicyBatch:
         if isinstance(batch, PolicyBatch):
@@ -262,11 +269,11 @@ class PolicyModule(LightningModule):
             return
         # The same mean everywhere, so that all processes decide alike.
         self._is_stopped = bool(self.trainer.strategy.reduce(metrics["kl"], reduce_op="mean") > max_kl)
-        self.log("train/stopped", 0.0, on_step=False, on_epoch=True, batch_size=1)
+        self._means.add({"stopped": 0.0})
 
     def _idle_step(self, rows: PolicyBatch) -> Tensor:
         """A loss of 0. Lightning and other processes count on a step, so one row goes through the policy."""
-        self.log("train/stopped", 1.0, on_step=False, on_epoch=True, batch_size=1)
+        self._means.add({"stopped": 1.0})
         return 0.0 * self._loss(rows.select(torch.arange(1)))[0]
 
     def _check_first_ratio(self, metrics: dict[str, Tensor]) -> None:
@@ -274,9 +281,7 @@ class PolicyModule(LightningModule):
 
         They are not where dropout, a mask, precision or a stale rollout makes the two differ.
         """
-        self._first_ratio = {
-            f"train/first_{name}": metrics[name] for name in ("ratio", "ratio_error") if name in metrics
-        }
+        self._means.add({f"first_{name}": metrics[name] for name in ("ratio", "ratio_error") if name in metrics})
         error = float(metrics.get("ratio_error", 0.0))
         # Not a number is no agreement either.
         if not error <= self._max_ratio_error:

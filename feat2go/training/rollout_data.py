@@ -14,10 +14,11 @@ from feat2go.core.distributed import gather, global_sum
 from feat2go.core.protocols import OnPolicyAlgorithm, ValuePredictor
 from feat2go.core.seeding import episode_seed, generator, rollout_seeds
 from feat2go.core.slots import RewardShaper, VectorEnv
-from feat2go.core.types import EvaluationRow, PolicyBatch
+from feat2go.core.types import EvaluationRow, PolicyBatch, Rollout
 from feat2go.rollouts.acting import acting
 from feat2go.rollouts.collector import Collector
 from feat2go.rollouts.evaluation import evaluate
+from feat2go.rollouts.experience import NotFiniteObservationError
 from feat2go.rollouts.group_collector import GroupCollector
 from feat2go.rollouts.loader import RolloutLoader
 from feat2go.rollouts.padding import padded
@@ -217,9 +218,12 @@ class RolloutDataModule(LightningDataModule):
         self._shuffle.manual_seed(generator(self._seed, rank, "shuffle", epoch).initial_seed())
         # Under the plugin's context, so that rollout and update compute in the same precision.
         with unsharded(module.policy), acting(module), trainer.precision_plugin.forward_context():
-            rollout = self._collector.collect(module.policy, algorithm.temperature, noise, module.device)
+            rollout = self._collected(module.policy, algorithm.temperature, noise, module.device)
         collected = time.perf_counter()
         values = terminal_values(rollout, self._predictor)
+        # Without a value model they are NaN, and go nowhere.
+        found = [] if self._predictor is None or values.isfinite().all() else ["the terminal values"]
+        stop_if_any(trainer, found, rollout, "the terminal values")
         rollout = relabel(rollout, self._reward, values, self._predictor)
         relabelled = time.perf_counter()
         stop_if_any(trainer, not_finite(rollout), rollout, "the rollout")
@@ -236,6 +240,17 @@ class RolloutDataModule(LightningDataModule):
             # Too few even together: the loader says so, in every process.
             return batch
         return padded(batch, rollout, self._num_minibatches)
+
+    def _collected(self, policy: Any, temperature: float, noise: torch.Generator, device: torch.device) -> Rollout:
+        """A new rollout, unless one of the processes can't go on."""
+        assert self._collector is not None
+        try:
+            rollout = self._collector.collect(policy, temperature, noise, device)
+        except NotFiniteObservationError as error:
+            stop_if_any(self.trainer, ["observation.state"], error.observation, "")
+            raise
+        stop_if_any(self.trainer, [], rollout, "the observations")
+        return rollout
 
     def _episodes(self, split: str) -> SeedLoader:
         rank, world_size = self._world()

@@ -79,7 +79,9 @@ class ValueModule(LightningModule):
     def training_step(self, batch: FrameBatch, batch_index: int) -> Tensor:
         logits = self.network(batch.prepared, batch.instruction)
         loss = self._loss_of(logits, batch)
-        self.log("train/loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(batch.target))
+        # Lightning divides the sum of the weights by the number of processes, and cuts off the fraction.
+        weight = len(batch.target) * self.trainer.world_size
+        self.log("train/loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=weight, sync_dist=True)
         return loss
 
     def validation_step(self, batch: EpisodeBatch, batch_index: int) -> None:

@@ -16,9 +16,10 @@ from feat2go.core.ordering import pair_accuracy, voc
 
 
 class EpisodeMetric(Metric):
-    """Gathers a row of numbers for each episode."""
+    """Gathers a row of ``num_numbers`` numbers for each episode."""
 
     full_state_update = False
+    num_numbers = 1
     row: list[Tensor]
 
     def __init__(self, **kwargs: Any) -> None:
@@ -27,13 +28,14 @@ class EpisodeMetric(Metric):
 
     def record(self, episode: int, *numbers: float) -> None:
         """Keep the numbers of an episode, which is known by its index in the validation set."""
-        self.row.append(torch.tensor([[episode, *numbers]], device=self.device))
+        # Flat, as the empty tensor that torchmetrics puts in for a process without episodes: gathering needs one shape.
+        self.row.append(torch.tensor([episode, *numbers], device=self.device))
 
     def rows(self) -> Tensor:
         """float32 (E, numbers), one row for each episode that was seen."""
         if not len(self.row):
-            return torch.zeros(0, 1)
-        rows = dim_zero_cat(self.row)
+            return torch.zeros(0, self.num_numbers)
+        rows = dim_zero_cat(self.row).reshape(-1, 1 + self.num_numbers)
         first = {int(episode): index for index, episode in reversed(list(enumerate(rows[:, 0])))}
         return rows[sorted(first.values()), 1:]
 
@@ -76,6 +78,7 @@ class TerminalAUROC(EpisodeMetric):
     """Probability that the last frame of a success has a higher value than that of a failure; ties count half."""
 
     higher_is_better = True
+    num_numbers = 2
 
     def update(self, episode: int, terminal_value: float, success: bool) -> None:
         """The value of an episode's last frame, and how it ended."""
