@@ -1,4 +1,4 @@
-"""The ``*_tiny.yaml`` of OpenVLA and OpenVLA-OFT from the command line: fit, save, resume, evaluate."""
+"""The ``*_tiny.yaml`` of OpenVLA and OpenVLA-OFT from the command line: fit, save, resume, evaluate. And pi0."""
 
 import csv
 from functools import partial
@@ -8,6 +8,7 @@ import pytest
 import torch
 import yaml
 from checkpoints import make_openvla
+from policies.tiny_pi0 import write_tiny_pi0
 from values.make_tiny_vlm import make_tiny_vlm
 
 from feat2go.cli.main import main
@@ -81,18 +82,43 @@ def test_reinforcement_learning_under_a_vision_language_value(name, checkpoint, 
     assert "tabletop: 2 episodes" in capsys.readouterr().out
 
 
-def test_behaviour_cloning(checkpoint, tmp_path):
+@pytest.fixture(scope="module")
+def demonstrations(tmp_path_factory):
     env = Tabletop(num_envs=2, image_size=32, num_distractors=0)
-    collect(env, tmp_path / "demonstrations", num_episodes=2, progress=False)
-    words = [f"--model.policy.checkpoint={checkpoint}", f"--data.dataset=[{tmp_path / 'demonstrations'}]"]
-    fit(CONFIGS / "bc_openvla_oft_tiny.yaml", tmp_path / "run", *words, "--data.num_batches=2")
+    folder = tmp_path_factory.mktemp("data") / "demonstrations"
+    collect(env, folder, num_episodes=2, progress=False)
+    return folder
+
+
+def test_behaviour_cloning(checkpoint, demonstrations, tmp_path):
+    config = CONFIGS / "bc_openvla_oft_tiny.yaml"
+    words = [f"--model.policy.checkpoint={checkpoint}", f"--data.dataset=[{demonstrations}]", "--data.num_batches=2"]
+    fit(config, tmp_path / "run", *words, "--trainer.max_epochs=1")
+    fit(config, tmp_path / "run", *words, "--trainer.max_epochs=2", "--ckpt_path=last")
     require_learned(tmp_path / "run", checkpoint, "openvla_oft")
     evaluate(tmp_path / "run", tmp_path / "evaluation", *TABLETOP)
 
 
+def test_pi0_is_cloned_and_evaluated(demonstrations, tmp_path, capsys):
+    pi0 = write_tiny_pi0(tmp_path / "pi0")
+    policy = {"class_path": "hf_pi0", "init_args": {"path": str(pi0), "chunk": 2, "state_dim": 6}}
+    config = yaml.safe_load((CONFIGS / "bc_openvla_oft_tiny.yaml").read_text())
+    config["model"]["init_args"]["policy"] = policy
+    config["data"]["init_args"] |= {"dataset": [str(demonstrations)], "num_batches": 2}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    fit(tmp_path / "config.yaml", tmp_path / "run")
+    with (tmp_path / "run" / "metrics.csv").open(newline="") as file:
+        losses = [float(row["train/cloning_loss"]) for row in csv.DictReader(file) if row["train/cloning_loss"]]
+    assert len(losses) == 2
+    capsys.readouterr()
+    evaluate(tmp_path / "run", tmp_path / "evaluation", *TABLETOP)
+    assert "tabletop: 2 episodes" in capsys.readouterr().out
+
+
 @pytest.mark.vulkan
-def test_on_maniskill(checkpoint, value_model, tmp_path):
-    config = yaml.safe_load((CONFIGS / "ppo_openvla_oft_tiny.yaml").read_text())
+@pytest.mark.parametrize("name", RL)
+def test_on_maniskill(name, checkpoint, value_model, tmp_path):
+    config = yaml.safe_load((CONFIGS / f"{name}_tiny.yaml").read_text())
     arguments = {"task": "PushCube-v1", "num_envs": 2, "image_size": 32, "max_episode_steps": 4}
     config["data"]["init_args"]["env"] = {"class_path": "maniskill", "init_args": arguments}
     config["model"]["init_args"]["policy"]["init_args"]["checkpoint"] = str(checkpoint)
@@ -103,5 +129,6 @@ def test_on_maniskill(checkpoint, value_model, tmp_path):
     fit(written, run_dir, "--trainer.max_epochs=1")
     fit(written, run_dir, "--trainer.max_epochs=2", "--ckpt_path=last")
     assert [int(row["epoch"]) for row in epochs(run_dir)] == [0, 1]
-    env = ["--env=maniskill", *(f"--env.{name}={value}" for name, value in arguments.items())]
+    require_learned(run_dir, checkpoint, name.partition("_")[2])
+    env = ["--env=maniskill", *(f"--env.{key}={value}" for key, value in arguments.items())]
     evaluate(run_dir, tmp_path / "evaluation", *env)
