@@ -2,12 +2,10 @@
 
 python benchmarks/rollout_speed.py --output benchmarks/results/rollout_speed.json
 
-Environment, policy and length of a rollout are those of configs/ppo_tabletop.yaml and configs/ppo_pushcube.yaml, the
-policy is untrained. The bare loop keeps nothing and logs nothing. Both play the same episodes, in turns (A B B A ...);
-the ratio is the median over the pairs. A third turn collects double-buffered: two environments of half the size, one of
-which steps while the policy acts in the other. The share of the policy in the bare loop says how much that could gain.
-The ratio of the main process's processor time is given too: for the tabletop, which has no other process, it says more
-than that of the wall clock on a busy machine.
+Environment, policy and length of a rollout are those of configs/ppo_tabletop.yaml and configs/ppo_pushcube.yaml; the
+policy is untrained. The bare loop keeps nothing and logs nothing. Both play the same episodes, in turns (A B C A B C).
+C is the collector double-buffered: two environments of half the size, one of which steps while the policy acts in the
+other. The policy's share of the bare loop says how much that could gain at most, with one thread for each.
 """
 
 from __future__ import annotations
@@ -18,14 +16,15 @@ import os
 # Before numpy is imported, or its threads are already there.
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
 
-import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
 import yaml
+from interleaved import in_turns, relative_speed
 from record import ROOT, write
 
 from feat2go.core.protocols import VectorEnv
@@ -42,12 +41,16 @@ ENVS: dict[str, Callable[..., Any]] = {"tabletop": Tabletop, "maniskill": ManiSk
 
 
 class BareLoop:
-    """The policy's forward pass and the environments' step, and nothing else."""
+    """The policy's forward pass and the environments' step, and nothing else.
+
+    Attributes:
+        policy_s: seconds in the policy, of each time that it was collected.
+    """
 
     def __init__(self, env: VectorEnv, num_steps: int) -> None:
         self.env = env
         self.num_steps = num_steps
-        self.policy_s = 0.0
+        self.policy_s: list[float] = []
         seeds = rollout_seeds(0, 0, 1)
         running = [next(seeds) for _ in range(env.num_envs)]
         self._next_seeds = [next(seeds) for _ in range(env.num_envs)]
@@ -56,17 +59,19 @@ class BareLoop:
 
     def collect(self, policy: TinyVLA, noise: torch.Generator) -> int:
         """Act ``num_steps`` times everywhere; returns how many actions were carried out."""
+        policy_s = 0.0
         num_env_steps = 0
         for _ in range(self.num_steps):
             start = time.perf_counter()
             seen = self._observation
             output = policy.act(generator=noise, **policy.preprocess(seen.images, seen.instruction, seen.state))
-            self.policy_s += time.perf_counter() - start
+            policy_s += time.perf_counter() - start
             step = self.env.step(output.actions, self._next_seeds)
             num_env_steps += int(step.valid.sum())
             for row in step.final_index.tolist():
                 self._next_seeds[row] = next(self._seeds)
             self._observation = step.observation
+        self.policy_s.append(policy_s)
         return num_env_steps
 
 
@@ -82,69 +87,46 @@ def measure(name: str, changes: dict[str, Any], num_steps: int | None, repeats: 
     Args:
         name: of the environment.
         changes: of its settings.
-        num_steps: of a rollout; None for the config's.
-        repeats: pairs that count, after one that doesn't.
+        num_steps: decisions of a rollout; None for the config's.
+        repeats: turns of each that count.
     """
     config = yaml.safe_load((ROOT / "configs" / f"{CONFIGS[name]}.yaml").read_text())
     settings = {**config["data"]["init_args"]["env"]["init_args"], **changes}
     num_steps = num_steps or config["data"]["init_args"]["num_steps"]
     torch.manual_seed(0)
     policy = TinyVLA(**config["model"]["init_args"]["policy"]["init_args"])
-
     bare = BareLoop(ENVS[name](**settings), num_steps)
     collector = Collector(ENVS[name](**settings), num_steps, rollout_seeds(0, 0, 1))
     in_turn = EnvsInTurn([ENVS[name](**half) for half in halves(settings)])
     buffered = Collector(in_turn, num_steps, rollout_seeds(0, 0, 1))
 
-    def run_collector(source: Collector, noise: torch.Generator) -> int:
-        before = source.num_env_steps
-        source.collect(policy, 1.0, noise)
-        return source.num_env_steps - before
-
-    loops: dict[str, Callable[[torch.Generator], int]] = {
-        "bare": lambda noise: bare.collect(policy, noise),
-        "collector": lambda noise: run_collector(collector, noise),
-        "double_buffered": lambda noise: run_collector(buffered, noise),
-    }
-    steps_per_s: dict[str, list[float]] = {loop: [] for loop in loops}
-    steps_per_cpu_s: dict[str, list[float]] = {loop: [] for loop in loops}
-    seconds = 0.0
+    noise = [generator("benchmark", loop) for loop in ("same", "same", "double_buffered")]
     with acting(policy):
-        for repeat in range(-1, repeats):
-            if repeat == 0:
-                bare.policy_s = seconds = 0.0
-            for loop in list(loops) if repeat % 2 else reversed(list(loops)):
-                start, cpu_start = time.perf_counter(), time.process_time()
-                num_env_steps = loops[loop](generator("benchmark", repeat))
-                elapsed, cpu_s = time.perf_counter() - start, time.process_time() - cpu_start
-                seconds += elapsed if loop == "bare" else 0.0
-                if repeat >= 0:
-                    steps_per_s[loop].append(num_env_steps / elapsed)
-                    steps_per_cpu_s[loop].append(num_env_steps / cpu_s)
+        clocks = in_turns(
+            {
+                "bare": lambda: bare.collect(policy, noise[0]),
+                "collector": lambda: collector.collect(policy, 1.0, noise[1]),
+                "double_buffered": lambda: buffered.collect(policy, 1.0, noise[2]),
+            },
+            repeats,
+        )
     for env in (bare.env, collector.env, in_turn):
         env.close()
-
-    share = bare.policy_s / seconds
+    share = sum(bare.policy_s[1:]) / sum(clocks["bare"].wall)
+    num_env_steps = collector.num_env_steps / (1 + repeats)
     return {
         "env": bare.env.env_id,
         "num_envs": bare.env.num_envs,
         "image_size": bare.env.image_size,
         "chunk": policy.chunk,
         "num_steps": num_steps,
-        "steps_per_s": {loop: [round(rate, 1) for rate in rates] for loop, rates in steps_per_s.items()},
-        "collector_over_bare": round(median_ratio(steps_per_s["collector"], steps_per_s["bare"]), 3),
-        "collector_over_bare_of_cpu": round(median_ratio(steps_per_cpu_s["collector"], steps_per_cpu_s["bare"]), 3),
-        "double_buffered_over_collector": round(
-            median_ratio(steps_per_s["double_buffered"], steps_per_s["collector"]), 3
-        ),
+        "steps_per_s": {loop: round(num_env_steps / median(clock.wall), 1) for loop, clock in clocks.items()},
+        "collector_over_bare": relative_speed(clocks["collector"], clocks["bare"]),
+        "double_buffered_over_collector": relative_speed(clocks["double_buffered"], clocks["collector"]),
         "policy_share_of_bare": round(share, 3),
         "bound_of_overlap": round(1 / max(share, 1 - share), 3),
+        "turns": {loop: clock.to_json() for loop, clock in clocks.items()},
     }
-
-
-def median_ratio(rates: list[float], others: list[float]) -> float:
-    """Of the pairs."""
-    return statistics.median(rate / other for rate, other in zip(rates, others, strict=True))
 
 
 def main() -> None:
@@ -152,7 +134,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
     parser.add_argument("--envs", nargs="+", choices=list(CONFIGS), default=list(CONFIGS))
-    parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--repeats", type=int, default=9, help="turns of each")
     parser.add_argument("--num-envs", type=int, help="an even number, in place of the config's")
     parser.add_argument("--num-steps", type=int, help="decisions of a rollout, in place of the config's")
     arguments = parser.parse_args()
@@ -162,7 +144,7 @@ def main() -> None:
     rows = []
     for name in arguments.envs:
         rows.append(measure(name, changes, arguments.num_steps, arguments.repeats))
-        print(rows[-1], flush=True)
+        print({key: value for key, value in rows[-1].items() if key != "turns"}, flush=True)
     write(arguments.output, {"num_threads": 1, "repeats": arguments.repeats, "rollouts": rows})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from feat2go.core.files import atomic_write
@@ -95,6 +96,36 @@ def _kills(result: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     )
 
 
+def _rollouts(result: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    for row in result["rollouts"]:
+        where = f"{row['env']}, {row['num_envs']} environments"
+        overlap, speed = row["double_buffered_over_collector"]["ratio"], row["steps_per_s"]["collector"]
+        yield (
+            f"rollouts, {where}: steps/s of the collector over a bare loop; of the collector",
+            f"{row['collector_over_bare']['ratio']:.2f}; {speed:,.0f} steps/s",
+            _script(result),
+        )
+        yield (
+            f"rollouts, {where}: steps/s double-buffered over not; at most, by the policy's share",
+            f"{overlap:.2f}; {row['bound_of_overlap']:.2f}",
+            _script(result),
+        )
+
+
+def _end_to_end(result: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    names = {"stable_baselines3": "Stable-Baselines3", "torchrl": "TorchRL"}
+    speeds = {name: median(rates) for name, rates in result["steps_per_s"].items()}
+    others = ", ".join(f"{names[peer]} {version} {speeds[peer]:,.0f}" for peer, version in result["peers"].items())
+    for name, ratio in result["over_the_faster_peer"].items():
+        how = "double-buffered" if "double" in name else "plain"
+        yield (
+            f"PPO iterations, tabletop, {result['num_envs']} environments, {how}: steps/s over the faster of the "
+            f"others ({others} steps/s)",
+            f"{ratio:.2f}; {speeds[name]:,.0f} steps/s",
+            _script(result),
+        )
+
+
 def _interval(outcome: dict[str, Any]) -> str:
     return f"{outcome['success_once']:.1%} [{outcome['low']:.1%}, {outcome['high']:.1%}]"
 
@@ -124,7 +155,10 @@ README: dict[str, Describe] = {
     "kill_resume_maniskill": _kills,
     "kill_resume_maniskill_ddp": _kills,
 }
-PERFORMANCE: dict[str, Describe] = {}
+PERFORMANCE: dict[str, Describe] = {
+    "rollout_speed": _rollouts,
+    "end_to_end": _end_to_end,
+}
 PAGES = {"README.md": README, "docs/performance.md": PERFORMANCE}
 
 

@@ -1,0 +1,180 @@
+"""Environment steps per second of whole PPO iterations, beside Stable-Baselines3 and TorchRL.
+
+python benchmarks/end_to_end.py --output benchmarks/results/end_to_end.json
+
+One iteration is a rollout of the tabletop and the update on it. Environment, network, length of the rollout, epochs and
+minibatches are those of configs/ppo_tabletop.yaml, with the reward of success, so that no value model takes part. All
+libraries use the same network (tiny_vla, 256 tokens for each number of an action), Adam, a loss of the same terms and
+as many threads, in one process, one after the other and then the other way round. feat2go runs as ``feat2go fit`` does:
+`PolicyModule` and `RolloutDataModule` under a Lightning Trainer, without a logger, checkpoints or validation; once as
+it is and once double-buffered. The ratio is the median over the rounds, to the faster of the other two in each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+# Before numpy is imported, or its threads are already there.
+os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
+
+import logging
+import statistics
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from lightning.pytorch import Callback, Trainer
+from peers import StableBaselines3, TorchRL, Workload
+from record import ROOT, write
+
+from feat2go.algorithms import PPO
+from feat2go.envs.tabletop import Tabletop
+from feat2go.policies import TinyVLA
+from feat2go.rewards import Sparse
+from feat2go.training import PolicyModule, RolloutDataModule
+
+PEERS = {"stable_baselines3": StableBaselines3, "torchrl": TorchRL}
+OURS = ("feat2go", "feat2go_double_buffered")
+
+
+class Clock(Callback):
+    """When each iteration was over."""
+
+    def __init__(self) -> None:
+        self.ends: list[float] = []
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
+        self.ends.append(time.perf_counter())
+
+
+def feat2go_seconds(work: Workload, num_iterations: int, double_buffered: bool) -> float:
+    """Of so many iterations, after one that doesn't count."""
+    torch.manual_seed(0)
+    num_envs = work.env["num_envs"] // 2 if double_buffered else work.env["num_envs"]
+    module = PolicyModule(
+        policy=lambda: TinyVLA(**work.network),
+        algorithm=PPO(
+            gamma=work.gamma,
+            lam=work.lam,
+            clip_low=work.clip,
+            clip_high=work.clip,
+            value_coef=work.value_coef,
+            entropy_coef=work.entropy_coef,
+        ),
+        optimizer=lambda parameters: torch.optim.Adam(parameters, lr=work.lr),
+    )
+    data = RolloutDataModule(
+        env=lambda: Tabletop(**{**work.env, "num_envs": num_envs}),
+        reward=Sparse(),
+        num_steps=work.num_steps,
+        num_epochs=work.num_epochs,
+        num_minibatches=work.num_minibatches,
+        double_buffered=double_buffered,
+    )
+    clock = Clock()
+    with tempfile.TemporaryDirectory() as scratch:
+        trainer = Trainer(
+            accelerator="cpu",
+            devices=1,
+            max_epochs=1 + num_iterations,
+            gradient_clip_val=work.max_grad_norm,
+            limit_val_batches=0,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            default_root_dir=scratch,
+            callbacks=[clock],
+        )
+        trainer.fit(module, datamodule=data)
+    return clock.ends[-1] - clock.ends[0]
+
+
+def peer_seconds(peer: Callable[[Workload], Any], work: Workload, num_iterations: int) -> float:
+    """Of so many iterations, after one that doesn't count."""
+    library = peer(work)
+    library.run(1)
+    seconds: float = library.run(num_iterations)
+    library.close()
+    return seconds
+
+
+def workload(num_envs: int | None, num_steps: int | None) -> Workload:
+    """Of the config; a rollout of another size where one is given."""
+    config = yaml.safe_load((ROOT / "configs" / "ppo_tabletop.yaml").read_text())
+    data, model = config["data"]["init_args"], config["model"]["init_args"]
+    env = data["env"]["init_args"]
+    return Workload(
+        env={**env, "num_envs": num_envs or env["num_envs"]},
+        network=model["policy"]["init_args"],
+        num_steps=num_steps or data["num_steps"],
+        num_epochs=data["num_epochs"],
+        num_minibatches=data["num_minibatches"],
+        lr=model["optimizer"]["init_args"]["lr"],
+    )
+
+
+def measure(work: Workload, rounds: int, num_iterations: int) -> dict[str, list[float]]:
+    """Library -> steps per second in each round."""
+    runs: dict[str, Callable[[], float]] = {
+        name: lambda double_buffered=name != "feat2go": feat2go_seconds(work, num_iterations, double_buffered)
+        for name in OURS
+    }
+    runs |= {name: lambda peer=peer: peer_seconds(peer, work, num_iterations) for name, peer in PEERS.items()}
+    rates: dict[str, list[float]] = {name: [] for name in runs}
+    for number in range(rounds):
+        for name in list(runs) if number % 2 == 0 else reversed(list(runs)):
+            rates[name].append(num_iterations * work.num_rows / runs[name]())
+            print(f"round {number + 1}: {name} {rates[name][-1]:,.0f} steps/s", flush=True)
+    return rates
+
+
+def ratio(rates: dict[str, list[float]], name: str) -> float:
+    """To the faster of the others, the median over the rounds."""
+    fastest = [max(pair) for pair in zip(*(rates[peer] for peer in PEERS), strict=True)]
+    return statistics.median(own / other for own, other in zip(rates[name], fastest, strict=True))
+
+
+def main() -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--iterations", type=int, default=4, help="that count, of each library in each round")
+    parser.add_argument("--num-threads", type=int, default=os.cpu_count(), help="of PyTorch, for all")
+    parser.add_argument("--num-envs", type=int, help="in place of the config's")
+    parser.add_argument("--num-steps", type=int, help="actions of a rollout, in place of the config's")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.num_threads)
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="lightning|torchrl|tensordict|stable_baselines3")
+
+    work = workload(arguments.num_envs, arguments.num_steps)
+    rates = measure(work, arguments.rounds, arguments.iterations)
+    result = {
+        "env": "tabletop",
+        "num_envs": work.env["num_envs"],
+        "image_size": work.env["image_size"],
+        "network": {"name": "tiny_vla", **work.network},
+        "num_steps": work.num_steps,
+        "num_epochs": work.num_epochs,
+        "batch_size": work.batch_size,
+        "num_threads": arguments.num_threads,
+        "iterations": arguments.iterations,
+        "steps_per_s": {name: [round(rate, 1) for rate in values] for name, values in rates.items()},
+        "over_the_faster_peer": {name: round(ratio(rates, name), 3) for name in OURS},
+        "peers": {name: version(name.replace("_", "-")) for name in PEERS},
+    }
+    write(arguments.output, result)
+    print("over the faster of the others: " + ", ".join(f"{n} {v}" for n, v in result["over_the_faster_peer"].items()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+import importlib
+from pathlib import Path
+
+import pytest
+import torch
+
+pytest.importorskip("stable_baselines3")
+pytest.importorskip("torchrl")
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def benchmarks():
+    """Importable, as they are for each other when one is run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(BENCHMARKS)
+        for variable in VARIABLES:
+            patch.setenv(variable, "1")
+        yield
+
+
+@pytest.fixture(scope="module")
+def work(benchmarks):
+    return importlib.import_module("end_to_end").workload(num_envs=4, num_steps=4)
+
+
+def test_all_libraries_run(work):
+    benchmark = importlib.import_module("end_to_end")
+    rates = benchmark.measure(work, rounds=1, num_iterations=1)
+    assert set(rates) == {*benchmark.OURS, *benchmark.PEERS}
+    assert all(rate > 0 for (rate,) in rates.values())
+    assert benchmark.ratio(rates, "feat2go") == rates["feat2go"][0] / max(rates[peer][0] for peer in benchmark.PEERS)
+
+
+@pytest.mark.parametrize("name", ["StableBaselines3", "TorchRL"])
+def test_actor_and_critic_of_a_peer_learn(work, name, monkeypatch):
+    peers = importlib.import_module("peers")
+    step = peers.TokenTabletop.step
+
+    def rewarded(self, tokens):
+        reward, *rest = step(self, tokens)
+        return reward + 1, *rest
+
+    # An untrained policy has no success, and a critic of zeros is right about that.
+    monkeypatch.setattr(peers.TokenTabletop, "step", rewarded)
+    library = getattr(peers, name)(work)
+    network = library.model.policy.network if name == "StableBaselines3" else library._network.module.network
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    library.run(1)
+    library.close()
+    changed = {key for key, value in network.state_dict().items() if not torch.equal(value, before[key])}
+    assert {"critic.weight", "actor.weight", "vision.0.weight", "trunk.0.weight"} <= changed
