@@ -149,9 +149,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=RESULT, help="JSON file to write")
     parser.add_argument("--encoder", default="mobilenet_v2", help="registered name")
-    parser.add_argument("--num-episodes", type=int, default=16)
+    parser.add_argument("--num-episodes", type=int, default=40)
     parser.add_argument("--num-memory-episodes", type=int, default=150, help="N; processes label N and 4 N")
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
 

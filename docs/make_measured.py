@@ -96,6 +96,54 @@ def _kills(result: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     )
 
 
+def _label(result: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    speed, memory = result["speed"], result["memory"]
+    for name, row in list(speed.items())[1:]:
+        yield (
+            f"`feat2go label` ({name}), frames/s over those of the bare {result['encoder']}",
+            f"{row['ratio']:.2f} ({_load(result)})",
+            _script(result),
+        )
+    few, many = memory["peak_mib"].items()
+    yield (
+        f"`feat2go label`, peak memory with {few[0]} and with {many[0]} episodes",
+        f"{few[1]:.0f} MiB, {many[1]:.0f} MiB",
+        _script(result),
+    )
+
+
+def _update(result: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    for name, what in (("update", ""), ("epoch", ", with the log and the checkpoint")):
+        yield (
+            f"update through `PolicyModule` and the Trainer, samples/s over those of a hand-written loop{what}",
+            f"{result['speed'][name]['ratio']:.2f} ({_load(result)})",
+            _script(result),
+        )
+
+
+def _value_share(result: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    for row in result["rows"]:
+        yield (
+            f"reward's share of a PPO iteration, {row['env']}, value model on {row['image_size']} pixels",
+            f"{row['share']:.1%} ({_load(result)})",
+            _script(result),
+        )
+
+
+def _scaling(result: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    for name, row in result["axes"].items():
+        sizes = f"{row['sizes'][0]:,} to {row['sizes'][-1]:,}"
+        yield (
+            f"exponents of time and memory, {name}, {sizes}",
+            f"{row['time_exponent']:.2f}, {row['memory_exponent']:.2f}",
+            _script(result),
+        )
+
+
+def _load(result: dict[str, Any]) -> str:
+    return _cpus(result, result["machine"]["load_average"])
+
+
 def _rollouts(result: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     for row in result["rollouts"]:
         where = f"{row['env']}, {row['num_envs']} environments"
@@ -156,8 +204,12 @@ README: dict[str, Describe] = {
     "kill_resume_maniskill_ddp": _kills,
 }
 PERFORMANCE: dict[str, Describe] = {
+    "label_speed": _label,
     "rollout_speed": _rollouts,
+    "update_speed": _update,
+    "value_share": _value_share,
     "end_to_end": _end_to_end,
+    "scaling": _scaling,
 }
 PAGES = {"README.md": README, "docs/performance.md": PERFORMANCE}
 
