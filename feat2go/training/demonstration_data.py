@@ -89,7 +89,7 @@ class DemonstrationDataModule(LightningDataModule):
             return []
         share = _Share(self._rows(self._validation), *self._world())
         # A distributed sampler already, or Lightning would put one of its own here, which makes some rows count twice.
-        in_order = DistributedSampler(share, num_replicas=1, rank=0, shuffle=False)
+        in_order: DistributedSampler[Any] = DistributedSampler(share, num_replicas=1, rank=0, shuffle=False)
         return DataLoader(share, self._batch_size, sampler=in_order, collate_fn=DemonstrationRows.collate)
 
     def _rows(self, episodes: Sequence[Episode]) -> DemonstrationRows:
