@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -286,7 +287,7 @@ def show(title: str, rows: list[dict[str, Any]]) -> None:
     for row in rows:
         values = [row.get(column) for column in columns]
         table.add_row(*("-" if v is None else f"{v:,.3g}" if isinstance(v, float) else str(v) for v in values))
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
 
 
 def main() -> None:
