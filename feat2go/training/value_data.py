@@ -71,6 +71,7 @@ class ValueDataModule(LightningDataModule):
         frames_per_episode: of a stream, random frames that an epoch takes of each episode, through one random camera.
         pool_size: of a stream, episodes whose frames are in memory together and shuffled.
         num_workers: of a stream, processes that decode; each has its own pool.
+        skip_damaged: leave out episodes that can't be read, naming them, rather than stop.
 
     Raises:
         ValueError: for settings that don't fit; in ``setup``, for episodes that don't fit their labels or that stem
@@ -90,6 +91,7 @@ class ValueDataModule(LightningDataModule):
         frames_per_episode: int = 16,
         pool_size: int = 64,
         num_workers: int = 0,
+        skip_damaged: bool = False,
     ) -> None:
         super().__init__()
         if not dataset or len(dataset) != len(labels):
@@ -113,6 +115,7 @@ class ValueDataModule(LightningDataModule):
         self._frames_per_episode = frames_per_episode
         self._pool_size = pool_size
         self._num_workers = num_workers
+        self._skip_damaged = skip_damaged
         self._episodes: list[LabelledEpisode] = []
         self._training: list[int] = []
         self._validation: list[int] = []
@@ -124,7 +127,7 @@ class ValueDataModule(LightningDataModule):
             return
         for path, labels in zip(self._dataset, self._labels, strict=True):
             first = len(self._episodes)
-            self._episodes += _labelled_episodes(path, labels)
+            self._episodes += _labelled_episodes(path, labels, self._skip_damaged)
             numbers = range(first, len(self._episodes))
             successes = [number for number in numbers if self._episodes[number][0].success]
             places = held_out(len(successes), self._validation_share, self._seed)
@@ -218,12 +221,12 @@ class ValueDataModule(LightningDataModule):
             )
 
 
-def _labelled_episodes(path: str, labels: str) -> list[LabelledEpisode]:
+def _labelled_episodes(path: str, labels: str, skip_damaged: bool) -> list[LabelledEpisode]:
     """Each episode with its target float32 (T,), NaN where it failed."""
     targets = read_labels(labels)
     labelled = []
     num_silent = 0
-    for whole in open_dataset(path):
+    for whole in open_dataset(path, skip_damaged):
         if not whole.instruction.strip():
             num_silent += 1
             continue

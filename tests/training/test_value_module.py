@@ -8,7 +8,7 @@ from lightning.pytorch import Trainer, seed_everything
 
 from feat2go.core import Episode, FeatureTrack, ProgressTrack
 from feat2go.core.seeding import episode_seed
-from feat2go.data import DatasetInfo, EpisodeWriter
+from feat2go.data import DatasetError, DatasetInfo, EpisodeWriter
 from feat2go.encoders.baselines import PixelPatches
 from feat2go.progress.table import label_writer
 from feat2go.training.preparation import FramePreparation
@@ -139,6 +139,18 @@ def test_labels_of_another_length_are_refused(make_data, tmp_path):
         append("bar-0", ProgressTrack(torch.ones(3), torch.zeros(3).long(), torch.ones(3)))
     with pytest.raises(ValueError, match="'bar-0' of .* has 10 frames, but 3 labels"):
         data.setup("fit")
+
+
+def test_damaged_episodes_stop_it_or_are_left_out_on_request(make_data, tmp_path, caplog):
+    data = make_data(failures=0)
+    damaged = tmp_path / "episodes" / "episodes" / "000003.h5"
+    damaged.write_bytes(damaged.read_bytes()[:1000])
+    with pytest.raises(DatasetError, match=r"000003\.h5"):
+        data.setup("fit")
+    data = ValueDataModule([str(tmp_path / "episodes")], [str(tmp_path / "labels.parquet")], skip_damaged=True)
+    data.setup("fit")
+    assert {episode.uid for episode, _ in data._episodes} == {f"bar-{number}" for number in range(14) if number != 3}
+    assert "000003.h5" in caplog.text
 
 
 def test_features_that_do_not_fit_into_memory_are_refused_at_once(make_data, tmp_path):
