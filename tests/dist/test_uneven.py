@@ -2,17 +2,43 @@
 
 import json
 
+import numpy as np
 import pytest
+import torch
 
+from feat2go.core import Episode, ProgressTrack
 from feat2go.core.intervals import wilson
 from feat2go.core.seeding import episode_seed
+from feat2go.data import DatasetInfo, EpisodeWriter
+from feat2go.progress.table import label_writer
+
+# Nine frames to clone. Value models are validated with the failures and one success, so that the first of two processes
+# sees no success and the second one has an episode less.
+SUCCESS = (False, True, True, True, False)
+T = 4
+
+
+def demonstrations(folder):
+    """Episodes and labels."""
+    rng = np.random.default_rng(0)
+    writer = EpisodeWriter(folder / "episodes", DatasetInfo("noise", ("base",), 32, 10.0, 7, 0, ()))
+    with label_writer(folder / "labels.parquet", {}) as append:
+        for number, success in enumerate(SUCCESS):
+            frames = rng.integers(0, 256, (T, 32, 32, 3), dtype=np.uint8)
+            actions = rng.uniform(-1, 1, (T - 1, 7)).astype(np.float32)
+            name, seed = f"noise-{number}", episode_seed("train", number)
+            writer.write(Episode({"base": frames}, "act", actions, None, success, None, name, "noise", seed, 10.0))
+            if success:
+                append(name, ProgressTrack(torch.linspace(0, 1, T), torch.zeros(T).long(), torch.zeros(T)))
+    return {"episodes": str(folder / "episodes"), "labels": str(folder / "labels.parquet")}
 
 
 @pytest.fixture(scope="module")
 def outcomes(start, tmp_path_factory):
     """The same training by one process and, sharded, by two, whose episodes have different lengths."""
+    data = demonstrations(tmp_path_factory.mktemp("demonstrations"))
     folders = {size: tmp_path_factory.mktemp(f"of_{size}") for size in (1, 2)}
-    jobs = [start("uneven.py", size, folder) for size, folder in folders.items()]
+    jobs = [start("uneven.py", size, folder, **data) for size, folder in folders.items()]
     for job in jobs:
         job.succeed()
     return {size: json.loads((folder / "metrics.json").read_text()) for size, folder in folders.items()}
@@ -43,3 +69,12 @@ def test_metrics_of_rollouts_are_those_of_all_processes(outcomes):
     assert alone["rollout/env_steps"] == 3 * 4 * 3
     assert together["rollout/env_steps"] == 3 * 4 * (3 + 5)
     assert together["rollout/return"] == pytest.approx(1.5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"), [("cloning", ["nll", "entropy"]), ("value", ["voc", "mae", "terminal_auroc"])]
+)
+def test_every_demonstration_counts_once_in_validation(outcomes, kind, names):
+    alone, together = (outcomes[size][kind] for size in (1, 2))
+    assert {f"val/{name}" for name in names} <= alone.keys()
+    assert together == pytest.approx(alone, rel=1e-5)
