@@ -1,0 +1,137 @@
+"""A value model of put_on, audited on settings that it has not seen.
+
+``python benchmarks/put_on_value.py [--episodes 60] [--audited 8] [--work FOLDER]`` collects demonstrations of put_on in
+distribution, labels them, fits the small value model on them, and audits it on other episodes: in distribution and of
+settings with other tables, objects and positions. All through ``feat2go``, with its configs for put_on but for the
+encoder. A folder that is given keeps what was made, and the same command goes on there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import record
+
+RESULT = Path(__file__).parent / "results" / "put_on_value.json"
+DOCS = record.ROOT / "docs" / "audit.md"
+MARKS = ("<!-- put_on: begin -->", "<!-- put_on: end -->")
+SETTINGS = ("in_distribution", "unseen_table", "unseen_object", "unseen_position")
+METHODS = ("value", "strokes", "trend", "steps_to_go")
+METRICS = ("voc", "pair_accuracy", "milestone_spread", "elapsed_spread", "explained_variance", "mae")
+COLUMNS = ("voc", "pair_accuracy", "milestone_spread", "explained_variance")
+ENCODER, CLUSTERING, NUM_EPOCHS = "mobilenet_v2", "strokes", 12
+# Behind the episodes that are trained on.
+FIRST_AUDITED = 5000
+
+
+def feat2go(*words: str) -> None:
+    """One command, in a process of its own."""
+    subprocess.run([sys.executable, "-m", "feat2go.cli.main", *words], check=True)
+
+
+def train(folder: Path, num_episodes: int) -> dict[str, float]:
+    """Collect, label and fit; VOC and pair accuracy on the held-out fifth of the demonstrations."""
+    demonstrations, value = folder / "demonstrations", folder / "value"
+    feat2go(
+        "collect",
+        "--config=configs/collect_put_on.yaml",
+        "--env.init_args.num_envs=4",
+        f"--output={demonstrations}",
+        f"--num_episodes={num_episodes}",
+    )
+    feat2go("label", str(demonstrations), f"--encoder={ENCODER}", f"--clustering={CLUSTERING}")
+    if not (value / "value").is_dir():
+        feat2go(
+            "fit",
+            "--config=configs/value_put_on.yaml",
+            f"--run_dir={value}",
+            f"--trainer.max_epochs={NUM_EPOCHS}",
+            f"--model.init_args.value.init_args.encoder={ENCODER}",
+            f"--data.init_args.dataset=[{demonstrations}]",
+            f"--data.init_args.labels=[{demonstrations / 'labels.parquet'}]",
+        )
+    with (value / "metrics.csv").open() as lines:
+        last = [row for row in csv.DictReader(lines) if row["val/voc"]][-1]
+    return {name: round(float(last[f"val/{name}"]), 4) for name in ("voc", "pair_accuracy", "mae")}
+
+
+def audit(folder: Path, setting: str, num_episodes: int) -> dict[str, dict[str, Any]]:
+    """Method -> metric -> mean, low, high, on episodes of one setting, of noisy and uneven motion."""
+    episodes, output = folder / setting, folder / f"audit_{setting}"
+    options = {"setting": setting, "num_envs": 4, "num_workers": 2, "expert_noise": 0.1, "expert_tempo": 0.5}
+    feat2go(
+        "collect",
+        "--env=put_on",
+        *(f"--env.init_args.{name}={value}" for name, value in options.items()),
+        f"--output={episodes}",
+        f"--num_episodes={num_episodes}",
+        f"--first_index={FIRST_AUDITED}",
+    )
+    feat2go(
+        "audit",
+        str(episodes),
+        f"--output={output}",
+        f"--encoder={ENCODER}",
+        f"--value_model={folder / 'value' / 'value'}",
+        "--method",
+        *METHODS,
+    )
+    found = json.loads((output / "summary.json").read_text())
+    return {
+        method: {
+            metric: {end: round(figure, 4) for end, figure in found[method][metric].items()}
+            for metric in METRICS
+            if metric in found[method]
+        }
+        for method in METHODS
+    }
+
+
+def table(settings: dict[str, Any]) -> str:
+    """Markdown: a row per setting and method."""
+    lines = [
+        "| setting | method | VOC | pair accuracy | spread at milestones | explained variance |",
+        "|---|---|---|---|---|---|",
+    ]
+    for setting, methods in settings.items():
+        for method, own in methods.items():
+            cells = [f"{own[m]['mean']:.3f} [{own[m]['low']:.3f}, {own[m]['high']:.3f}]" for m in COLUMNS]
+            lines.append(f"| {setting} | {method} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def write_docs() -> None:
+    """Put the table between the marks of docs/audit.md."""
+    settings = json.loads(RESULT.read_text())["settings"]
+    head, rest = DOCS.read_text().split(MARKS[0])
+    DOCS.write_text(f"{head}{MARKS[0]}\n{table(settings)}\n{MARKS[1]}{rest.split(MARKS[1])[1]}")
+
+
+def main() -> None:
+    """Measure and write the JSON and the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--episodes", type=int, default=60)
+    parser.add_argument("--audited", type=int, default=8, help="episodes of each setting")
+    parser.add_argument("--work", type=Path, help="folder that keeps everything; by default nothing is kept")
+    parser.add_argument("--docs-only", action="store_true", help="write the table of an earlier run")
+    arguments = parser.parse_args()
+    if not arguments.docs_only:
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = arguments.work or Path(temporary)
+            held_out = train(folder, arguments.episodes)
+            settings = {setting: audit(folder, setting, arguments.audited) for setting in SETTINGS}
+        about = {"encoder": ENCODER, "clustering": CLUSTERING, "num_epochs": NUM_EPOCHS}
+        numbers = {"num_episodes": arguments.episodes, "num_audited": arguments.audited}
+        record.write(RESULT, {**about, **numbers, "held_out": held_out, "settings": settings})
+    write_docs()
+
+
+if __name__ == "__main__":
+    main()
