@@ -3,15 +3,15 @@
 ``python benchmarks/robustness.py [--encoder dinov2_small] [--episodes 8] [--severities 2]``: expert episodes at an even
 tempo are labelled from their pictures and from perturbed ones. Noise, light, colours, distractors and a shifted and
 rotated picture are made from the pictures; ``view`` is rendered anew, the same states seen by a camera that stands 2, 5
-or 10 % of its distance elsewhere and looks 1, 3 or 6 degrees aside. Features are kept under runs/, so an interrupted run
-goes on; with dinov2_small, one severity takes about 7 minutes of one core.
+or 10 % of its distance elsewhere and looks 1, 3 or 6 degrees aside. Features are kept under runs/, so an interrupted
+run goes on; with dinov2_small, one severity takes about 7 minutes of one core.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -45,35 +45,36 @@ IMAGE_SIZE = 128
 
 def demonstrations(task: str, num_episodes: int) -> list[Episode]:
     """The first successful development episodes, recorded if they aren't there."""
-    env = ManiSkill(task, num_envs=1, image_size=IMAGE_SIZE, expert_noise=0.05)
-    try:
-        collect(env, WORK / "data" / task, num_episodes, "development")
-    finally:
-        env.close()
-    return FolderDataset(WORK / "data" / task)[:num_episodes]
+    folder = WORK / "data" / task
+    if not (folder / "dataset.json").is_file() or len(FolderDataset(folder)) < num_episodes:
+        env = ManiSkill(task, num_envs=1, image_size=IMAGE_SIZE, expert_noise=0.05)
+        try:
+            collect(env, folder, num_episodes, "development")
+        finally:
+            env.close()
+    return FolderDataset(folder)[:num_episodes]
 
 
-def other_views(task: str, episodes: Sequence[Episode], severity: int) -> Iterator[np.ndarray]:
-    """uint8 (T, H, W, 3) of each episode, seen by a camera that is moved in another direction each time."""
+def other_views(task: str, episodes: Sequence[Episode], severity: int) -> list[np.ndarray]:
+    """uint8 (T, H, W, 3) of each episode, seen by a camera that is moved somewhere, the same for all."""
     camera = TASKS[task].camera
     assert camera is not None
     position, target = np.array(camera.position), np.array(camera.target)
     distance = float(np.linalg.norm(position - target))
     aside = distance * np.tan(np.deg2rad(ROTATION_DEG[severity - 1]))
-    for number, episode in enumerate(episodes):
-        rng = np.random.default_rng(number)
-        env = ManiSkill(
-            task,
-            num_envs=1,
-            image_size=IMAGE_SIZE,
-            camera_position=tuple(position + SHIFT[severity - 1] * distance * direction(rng)),
-            camera_target=tuple(target + aside * direction(rng)),
-            camera_fov=camera.fov,
-        )
-        try:
-            yield replayed(env, episode)
-        finally:
-            env.close()
+    rng = np.random.default_rng(severity)
+    env = ManiSkill(
+        task,
+        num_envs=1,
+        image_size=IMAGE_SIZE,
+        camera_position=tuple(position + SHIFT[severity - 1] * distance * direction(rng)),
+        camera_target=tuple(target + aside * direction(rng)),
+        camera_fov=camera.fov,
+    )
+    try:
+        return [replayed(env, episode) for episode in episodes]
+    finally:
+        env.close()
 
 
 def direction(rng: np.random.Generator) -> np.ndarray:
@@ -106,7 +107,7 @@ def measure(task: str, num_episodes: int, severities: Sequence[int], encoder: Ca
     for kind in KINDS:
         for severity in severities:
             seen = (
-                list(other_views(task, episodes, severity))
+                other_views(task, episodes, severity)
                 if kind == "view"
                 else [PERTURBATIONS[kind](frames, severity, seed) for seed, frames in enumerate(clean)]
             )
