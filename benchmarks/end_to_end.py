@@ -31,7 +31,9 @@ from typing import Any
 import torch
 import yaml
 from lightning.pytorch import Callback, Trainer
-from peers import StableBaselines3, TorchRL, Workload
+from peer_stable_baselines3 import StableBaselines3
+from peer_torchrl import TorchRL
+from peers import Workload
 from record import ROOT, write
 
 from feat2go.algorithms import PPO

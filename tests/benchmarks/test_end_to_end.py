@@ -34,7 +34,7 @@ def test_all_libraries_run(work):
     assert benchmark.ratio(rates, "feat2go") == rates["feat2go"][0] / max(rates[peer][0] for peer in benchmark.PEERS)
 
 
-@pytest.mark.parametrize("name", ["StableBaselines3", "TorchRL"])
+@pytest.mark.parametrize("name", ["stable_baselines3", "torchrl"])
 def test_actor_and_critic_of_a_peer_learn(work, name, monkeypatch):
     peers = importlib.import_module("peers")
     step = peers.TokenTabletop.step
@@ -45,8 +45,8 @@ def test_actor_and_critic_of_a_peer_learn(work, name, monkeypatch):
 
     # An untrained policy has no success, and a critic of zeros is right about that.
     monkeypatch.setattr(peers.TokenTabletop, "step", rewarded)
-    library = getattr(peers, name)(work)
-    network = library.model.policy.network if name == "StableBaselines3" else library._network.module.network
+    library = importlib.import_module("end_to_end").PEERS[name](work)
+    network = library.model.policy.network if name == "stable_baselines3" else library._network.module.network
     before = {key: value.clone() for key, value in network.state_dict().items()}
     library.run(1)
     library.close()
