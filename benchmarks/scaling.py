@@ -153,7 +153,12 @@ def cost_of_ranks(num_ranks: int, context: Any, num_envs: int, num_iterations: i
             "data.init_args.value_model": None,
         }
         words = ["fit", "--config", str(write_config("ppo_tabletop.yaml", run_dir, changes))]
-        Training(context, words, num_ranks, Path(scratch) / "log.txt").finish()
+        log = Path(scratch) / "log.txt"
+        try:
+            Training(context, words, num_ranks, log, kill=None).finish()
+        except RuntimeError:
+            print(log.read_text())
+            raise
         costs = [Cost(*json.loads(file.read_text())) for file in run_dir.glob("rank*.json")]
     return Cost(max(cost.seconds for cost in costs), max(cost.bytes for cost in costs))
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from feat2go.core import Observation, PolicyBatch
-from feat2go.policies import TinyVLA, load_policy
+from feat2go.policies import TinyVLA, load_policy, tiny_vla
 
 
 def make(**settings):
@@ -74,6 +74,14 @@ def test_larger_pictures_are_averaged_down():
     small = policy.act(temperature=0.0, **inputs_of(policy, seen))
     large = policy.act(temperature=0.0, **policy.preprocess(twice, seen.instruction, seen.state))
     torch.testing.assert_close(large.value, small.value, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("factor", [1, 2, 3, 12])
+def test_averaging_gives_what_pooling_gives(factor):
+    white_and_noise = torch.cat([torch.full((1, 24, 24, 3), 255), torch.randint(0, 256, (2, 24, 24, 3))]).byte()
+    pooled = torch.nn.functional.avg_pool2d(white_and_noise.permute(0, 3, 1, 2).float(), factor)
+    averaged = tiny_vla._averaged(white_and_noise, 24 // factor)
+    torch.testing.assert_close(averaged, pooled.permute(0, 2, 3, 1), rtol=1e-6, atol=0)
 
 
 def test_every_row_is_on_its_own():
