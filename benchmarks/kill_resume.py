@@ -44,6 +44,8 @@ SMALL = "--trainer.enable_progress_bar false --trainer.enable_model_summary fals
 --trainer.check_val_every_n_epoch 3 --model.initial_policy null --model.policy.image_size 16 --model.policy.width 32 \
 --data.reward sparse --data.value_model null --data.num_steps 4 --data.num_epochs 2 --data.num_minibatches 2 \
 --data.num_eval_episodes 3 --data.env.image_size 16 --data.env.max_episode_steps 10"
+# Imported once, for all starts.
+USED = ("feat2go.cli.training", "feat2go.policies.tiny_vla", "feat2go.envs.tabletop.env", "torch.utils.tensorboard")
 # Of an iteration of that: two epochs of two minibatches, and the files epoch=...ckpt and last.ckpt.
 CALLS = {"rollout": 1, "update": 4, "checkpoint": 2}
 PLACES = ("elsewhere", *CALLS)
@@ -179,8 +181,9 @@ def rows(run_dir: Path) -> list[dict[str, str]]:
 
 def iterations_done(run_dir: Path) -> tuple[int, int]:
     """By the checkpoint, and by the log."""
-    # Every one of them can be read, whichever is the newest.
-    saved = {path.stem: read_checkpoint(path)["epoch"] + 1 for path in (run_dir / "checkpoints").glob("*.ckpt")}
+    # Every one of them can be read, whichever is the newest. What is half-written has a name that begins with a dot.
+    files = [path for path in (run_dir / "checkpoints").glob("*.ckpt") if not path.name.startswith(".")]
+    saved = {path.stem: read_checkpoint(path)["epoch"] + 1 for path in files}
     logged = [int(row["epoch"]) + 1 for row in rows(run_dir) if row.get("rollout/env_steps")]
     return saved.get("last", 0), max(logged, default=0)
 
@@ -197,12 +200,12 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
     parser.add_argument("--env", choices=list(CONFIGS), default="tabletop")
     parser.add_argument("--processes", type=int, default=1)
-    parser.add_argument("--iterations", type=int, default=48)
+    parser.add_argument("--iterations", type=int, default=42)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     arguments = parser.parse_args()
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["feat2go.cli.training", "feat2go.policies.tiny_vla"])
+    context.set_forkserver_preload([*USED])
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
 

@@ -89,7 +89,8 @@ def require_same_config(saved: dict[str, Any] | None, configured: dict[str, Any]
 
 
 def _what_is_kept(path: Path) -> str:
-    others = sorted(path.parent.glob("*.ckpt"), key=lambda file: file.stat().st_mtime, reverse=True)
+    # Without those that a killed process left half-written.
+    others = sorted(path.parent.glob("[!.]*.ckpt"), key=lambda file: file.stat().st_mtime, reverse=True)
     names = ", ".join(str(other) for other in others if other != path)
     if path.is_file():
         return f"It is as it was before{f', beside {names}' if names else ''}"
