@@ -12,6 +12,7 @@ import torch
 from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.utilities import rank_zero_only
 
 from feat2go.core.distributed import gather
 from feat2go.core.files import atomic_write
@@ -89,6 +90,35 @@ def _set_random_state(state: dict[str, Any]) -> None:
         torch.cuda.set_rng_state(state["cuda"])
 
 
+class RowOfCheckpoint(Callback):
+    """The log has the row of every checkpoint.
+
+    Lightning writes it after the checkpoint, so a run that is killed in between lacks it. The checkpoint has it too.
+    """
+
+    def __init__(self) -> None:
+        self._row: dict[str, float] = {}
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """In every process: what is logged is computed from what all have."""
+        progress = trainer.fit_loop.epoch_progress.current
+        # In the middle of an epoch there is nothing to log yet.
+        if progress.processed == progress.completed:
+            return
+        # Validation has rows of its own, which are written before.
+        logged = {name: float(x) for name, x in trainer.logged_metrics.items() if not name.startswith("val/")}
+        step = trainer.fit_loop.epoch_loop._batches_that_stepped - 1
+        checkpoint["row"] = {**logged, "epoch": trainer.current_epoch, "step": step} if logged else {}
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        self._row = checkpoint.get("row", {})
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        for logger in trainer.loggers:
+            if self._row and isinstance(logger, ContinuedCSVLogger):
+                logger.add_if_missing(self._row)
+
+
 class ContinuedCSVLogger(CSVLogger):
     """``metrics.csv`` that goes on where the checkpoint stopped; Lightning's own logger deletes what it finds.
 
@@ -103,17 +133,32 @@ class ContinuedCSVLogger(CSVLogger):
         super().__init__(save_dir, name="", version="", flush_logs_every_n_steps=1)
         self._last_epoch = last_epoch
 
+    @rank_zero_only
+    def add_if_missing(self, row: dict[str, float]) -> None:
+        """Write a row, with its ``epoch`` and ``step``, unless it is there."""
+        # Before the file is read: what a killed process left is tidied up here.
+        writer = self.experiment
+        names = [name for name in row if name not in ("epoch", "step")]
+        for written in _rows_until(Path(self.log_dir) / "metrics.csv", int(row["epoch"]))[1]:
+            if written["step"] == str(row["step"]) and written.get(names[0]):
+                return
+        writer.log_metrics({name: value for name, value in row.items() if name != "step"}, int(row["step"]))
+        self.save()
+
     @property
     @rank_zero_experiment
     def experiment(self) -> Any:
         """Lightning's writer, told of the rows that are there."""
         written = Path(self.log_dir) / "metrics.csv"
+        aside = written.with_suffix(".csv.earlier")
+        if aside.is_file() and not written.is_file():
+            # A process was killed in the middle of what follows.
+            aside.replace(written)
         if self._experiment is not None or not written.is_file():
             return CSVLogger.experiment.fget(self)  # type: ignore[attr-defined]
         names, rows = _rows_until(written, self._last_epoch)
         if not rows:
             return CSVLogger.experiment.fget(self)  # type: ignore[attr-defined]
-        aside = written.with_suffix(".csv.earlier")
         written.replace(aside)
         writer = CSVLogger.experiment.fget(self)  # type: ignore[attr-defined]
         with atomic_write(written) as partial, partial.open("w", newline="") as file:
@@ -126,6 +171,8 @@ class ContinuedCSVLogger(CSVLogger):
 
 
 def _rows_until(path: Path, last_epoch: int) -> tuple[list[str], list[dict[str, str]]]:
+    if not path.is_file():
+        return [], []
     with path.open(newline="") as file:
         table = csv.DictReader(file)
         # Of a row that is cut off, the last columns are None.

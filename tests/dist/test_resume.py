@@ -15,11 +15,13 @@ TIMES = ("rollout/env_steps_per_s", "rollout/reward_share_of_time", "train/sampl
 DECISIONS_PER_ROLLOUT = 3
 UPDATES_PER_ROLLOUT = 2
 
+SIZES = {"chunk": 2, "action_dim": 7}
 
-def config(folder, env=None, **trainer):
+def config(folder, env=None, policy=None, **trainer):
     """A fit with dropout, a schedule, validation at a temperature, and episodes longer than a rollout."""
     tabletop = {"num_envs": 2, "image_size": 32, "num_distractors": 0, "max_episode_steps": 7}
     path = folder / "config_of_test.yaml"
+    folder.mkdir(parents=True, exist_ok=True)
     settings = {
         "seed_everything": 0,
         "run_dir": str(folder / "run"),
@@ -30,7 +32,7 @@ def config(folder, env=None, **trainer):
         "model": {
             "class_path": "feat2go.training.PolicyModule",
             "init_args": {
-                "policy": {"class_path": "tiny_vla", "init_args": {"chunk": 2, "image_size": 32, "width": 16}},
+                "policy": policy or {"class_path": "tiny_vla", "init_args": {**SIZES, "image_size": 32, "width": 16}},
                 "algorithm": {"class_path": "ppo", "init_args": {"kl_coef": 0.1}},
                 "optimizer": {"class_path": "torch.optim.Adam", "init_args": {"lr": 1e-2}},
                 "lr_scheduler": {
@@ -77,8 +79,16 @@ def flat(tree, name=""):
 
 
 def assert_same_run(a, b):
-    policies = [load_file(run / "policy" / "model.safetensors") for run in (a, b)]
-    assert all(torch.equal(policies[0][name], policies[1][name]) for name in policies[0])
+def exported(run_dir):
+    """All tensors of the policy that a run left."""
+    files = (run_dir / "policy").rglob("*.safetensors")
+    return {f"{file.name}/{name}": tensor for file in files for name, tensor in load_file(file).items()}
+
+
+    first, second = (exported(run) for run in (a, b))
+    assert first
+    assert first.keys() == second.keys()
+    assert all(torch.equal(tensor, second[name]) for name, tensor in first.items())
     assert metrics(a) == metrics(b)
     parts = ("state_dict", "optimizer_states", "lr_schedulers", "RolloutDataModule", "callbacks", "global_step")
     for part in parts:
@@ -97,13 +107,15 @@ def whole(request, start, tmp_path_factory):
     return folder / "run", request.param
 
 
-# In the rollout, the update and the first or second file of the checkpoint of the fourth iteration.
+# In the rollout, the update and the first or second file of the checkpoint of the fourth iteration; and when the
+# checkpoint of the third is there and its row of the log is not.
 ACCIDENTS = [
     {"where": "rollout", "call": 3 * DECISIONS_PER_ROLLOUT + 2},
     {"where": "update", "call": 3 * UPDATES_PER_ROLLOUT + 2},
     {"where": "checkpoint", "call": 3 * 2 + 1},
     {"where": "checkpoint", "call": 3 * 2 + 2},
 ]
+    {"where": "saved", "call": 3 * 2},
 
 
 @pytest.mark.parametrize("accident", ACCIDENTS, ids=lambda accident: f"{accident['where']}{accident['call']}")

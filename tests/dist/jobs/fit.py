@@ -1,9 +1,10 @@
-"""``feat2go fit``, with an accident on the way if the settings name one.
+"""``feat2go fit``, once or several times, with an accident on the way if the settings name one.
 
-An accident is ``{"where": ..., "rank": ..., "call": n}``: the process is killed, or what it computes is spoilt, the
-n-th time that it gets there.
+An accident is ``{"where": ..., "rank": ..., "call": n}``: the process is killed, its disk is full, or what it computes
+is spoilt, the n-th time that it gets there.
 """
 
+import errno
 import io
 import os
 import signal
@@ -13,7 +14,8 @@ import torch
 
 from feat2go.algorithms.ppo import PPO
 from feat2go.cli.main import main
-from feat2go.rollouts.collector import Collector
+from feat2go.rollouts.turns import Turn
+from feat2go.training.checkpoints import AtomicCheckpointIO
 from feat2go.training.policy_module import PolicyModule
 
 
@@ -34,7 +36,8 @@ def after(cls, name, action, call):
     setattr(cls, name, watched)
 
 
-def kill_in_a_half_written_file(call):
+def after_half_a_file(action, call):
+    """Do something when half of the n-th checkpoint is written."""
     save, calls = torch.save, []
 
     def half(content, file):
@@ -45,9 +48,13 @@ def kill_in_a_half_written_file(call):
         save(content, whole)
         file.write(whole.getvalue()[: whole.tell() // 2])
         file.flush()
-        return kill()
+        return action()
 
     torch.save = half
+
+
+def fill_the_disk():
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def poison(result):
@@ -61,9 +68,11 @@ def interrupt(result):
 
 
 ACCIDENTS = {
-    "rollout": lambda call: after(Collector, "_follow", lambda _: kill(), call),
+    "rollout": lambda call: after(Turn, "end_step", lambda _: kill(), call),
     "update": lambda call: after(PolicyModule, "training_step", lambda _: kill(), call),
-    "checkpoint": kill_in_a_half_written_file,
+    "checkpoint": lambda call: after_half_a_file(kill, call),
+    "saved": lambda call: after(AtomicCheckpointIO, "save_checkpoint", lambda _: kill(), call),
+    "disk": lambda call: after_half_a_file(fill_the_disk, call),
     "nan": lambda call: after(PPO, "loss", poison, call),
     "interrupt": lambda call: after(PPO, "loss", interrupt, call),
 }
@@ -72,5 +81,6 @@ settings = SETTINGS  # noqa: F821
 accident = settings.get("accident")
 if accident and accident.get("rank", 0) == int(os.environ.get("RANK", "0")):
     ACCIDENTS[accident["where"]](accident["call"])
-sys.argv = ["feat2go", *settings["words"]]
-main(settings["words"])
+for words in (*settings.get("before", []), settings["words"]):
+    sys.argv = ["feat2go", *words]
+    main(words)
