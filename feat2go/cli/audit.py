@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib.util
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -104,7 +105,7 @@ def audit_dataset(
     }
     write_audit(found, output, about)
     if perturbed_episodes > 0:
-        measured = _robustness(episodes, samples, methods, cached, perturbed_episodes)
+        measured = _robustness(episodes, samples, methods, cached, perturbed_episodes, value_model)
         write_estimates(Path(output) / "robustness.json", measured)
     # Matplotlib is loaded when everything else is safe on disk.
     from feat2go.report.audit import write_audit_page
@@ -247,20 +248,30 @@ def _robustness(
     methods: Mapping[str, Method],
     encoder: CachedEncoder,
     num_episodes: int,
+    value_model: str | None,
 ) -> dict[str, dict[str, dict[str, Estimate]]]:
-    """Method -> perturbation and severity, e.g. ``"light 2"`` -> metric, on the first task's first episodes."""
-    chosen = [sample for sample in samples if sample.task == samples[0].task][:num_episodes]
-    frames = {episode.uid: _frames(episode) for episode in episodes if episode.uid in {s.uid for s in chosen}}
-    # Values that a model predicted are of the clean pictures only.
-    labellers = {name: method for name, method in methods.items() if name in CLUSTERING}
-    measured: dict[str, dict[str, dict[str, Estimate]]] = {name: {} for name in labellers}
+    """Method -> perturbation and severity, e.g. ``"light 2"`` -> metric, on the first episodes of each task."""
+    tasks = dict.fromkeys(sample.task for sample in samples)
+    chosen = [own for task in tasks for own in [s for s in samples if s.task == task][:num_episodes]]
+    by_uid = {episode.uid: episode for episode in episodes}
+    seen_methods = {name: method for name, method in methods.items() if name in CLUSTERING or name == "value"}
+    predictor = FrozenValue.load(value_model) if value_model and "value" in methods else None
+    measured: dict[str, dict[str, dict[str, Estimate]]] = {name: {} for name in seen_methods}
     kinds = [(name, severity) for name in PERTURBATIONS for severity in SEVERITIES]
     with progress_bar("perturbing", len(kinds)) as update:
         for number, (kind, severity) in enumerate(kinds, start=1):
-            seen = [PERTURBATIONS[kind](frames[sample.uid], severity, seed) for seed, sample in enumerate(chosen)]
-            features = [encoder.encode_episode(torch.from_numpy(own)).features for own in seen]
-            for name, method in labellers.items():
-                measured[name][f"{kind} {severity}"] = robustness(chosen, features, method)
+            seen = [
+                replace(
+                    by_uid[sample.uid],
+                    frames={"base": PERTURBATIONS[kind](_frames(by_uid[sample.uid]), severity, seed)},
+                )
+                for seed, sample in enumerate(chosen)
+            ]
+            features = [encoder.encode_episode(torch.from_numpy(_frames(own))).features for own in seen]
+            # A value model sees the perturbed pictures themselves.
+            perturbed = {"value": Given(_predictions(seen, predictor))} if predictor else {}
+            for name, method in seen_methods.items():
+                measured[name][f"{kind} {severity}"] = robustness(chosen, features, method, perturbed.get(name))
             update(number, f"{kind} {severity}")
     return measured
 

@@ -1,12 +1,16 @@
 import csv
 import json
+from functools import partial
 
 import numpy as np
 import pytest
+import torch
 
 from feat2go.cli.main import main
 from feat2go.core import Episode
 from feat2go.data import DatasetInfo, EpisodeWriter, write_maniskill
+from feat2go.encoders.baselines import PixelPatches
+from feat2go.values import FrozenValue, SmallValue
 
 NAMED = {
     "voc",
@@ -116,6 +120,26 @@ def test_what_a_user_can_mend_is_said(folder, tmp_path, capsys, words, message):
         main(["audit", str(folder), "--encoder=pixels", "--output", str(tmp_path / "out"), *words])
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_value_model_stands_beside_the_targets_and_is_asked_about_perturbed_pictures_too(folder, tmp_path):
+    torch.manual_seed(0)
+    encoder = partial(PixelPatches, image_size=16, patch_size=4)
+    network = partial(SmallValue, encoder=encoder, num_bins=5, width=16, num_layers=1, dropout=0.0)
+    FrozenValue(network(), network).save(tmp_path / "value")
+    words = ["audit", str(folder), "--method", "uniform", "value", "--encoder=pixels"]
+    words += ["--value_model", str(tmp_path / "value"), "--perturbed_episodes=1", "--output", str(tmp_path / "out")]
+    main(words)
+    summary, robustness = (
+        json.loads((tmp_path / "out" / f"{name}.json").read_text()) for name in ("summary", "robustness")
+    )
+    assert list(summary) == list(robustness) == ["uniform", "value"]
+    assert set(summary["value"]) >= NAMED
+    assert len(robustness["value"]) == 15
+    for own in robustness.values():
+        assert set(own["noise 2"]) == {"rank_correlation", "boundary_shift", "pair_accuracy_drop"}
+    # An untrained network answers to noise; it would be 1 if it were asked about the clean pictures again.
+    assert robustness["value"]["noise 3"]["rank_correlation"]["mean"] < 0.999
 
 
 def test_damaged_episodes_are_left_out_on_request(folder, tmp_path, capsys):

@@ -120,6 +120,16 @@ class Given:
         return [_one_stage(torch.as_tensor(self.values[sample.uid])) for sample in samples]
 
 
+def label_by_task(method: Method, samples: Sequence[Sample]) -> list[Labelled]:
+    """Samples of any tasks, in their order; the method sees the episodes of one task at a time."""
+    found: dict[str, Labelled] = {}
+    for task in dict.fromkeys(sample.task for sample in samples):
+        members = [sample for sample in samples if sample.task == task]
+        labelled = method.label(members)
+        found |= {sample.uid: own for sample, own in zip(members, labelled, strict=True)}
+    return [found[sample.uid] for sample in samples]
+
+
 def _one_stage(target: Tensor) -> Labelled:
     stages = Stages.from_boundaries([0, len(target)])
     return Labelled(stages, ProgressTrack(target.float(), stages.stage, target.float()))

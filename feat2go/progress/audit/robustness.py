@@ -10,7 +10,7 @@ from torch import Tensor
 
 from feat2go.core.ordering import pair_accuracy, rank_correlation
 from feat2go.progress.audit.bootstrap import Estimate, bootstrap, mean_of, resample
-from feat2go.progress.audit.methods import Labelled, Method
+from feat2go.progress.audit.methods import Labelled, Method, label_by_task
 from feat2go.progress.audit.sample import Sample
 
 
@@ -32,14 +32,19 @@ def paired_scores(clean: Labelled, perturbed: Labelled) -> dict[str, float]:
 
 
 def robustness(
-    samples: Sequence[Sample], perturbed: Sequence[Tensor], method: Method, num_resamples: int = 1000
+    samples: Sequence[Sample],
+    perturbed: Sequence[Tensor],
+    method: Method,
+    perturbed_method: Method | None = None,
+    num_resamples: int = 1000,
 ) -> dict[str, Estimate]:
-    """:func:`paired_scores` of a method, averaged over the episodes of one task.
+    """:func:`paired_scores` of a method, averaged over episodes.
 
     Args:
-        samples: of one task.
+        samples: of one task, or of several.
         perturbed: features (T_e, P, D) of the same episodes, seen otherwise.
         method: labels each set on its own.
+        perturbed_method: labels the perturbed set, where that is another object, such as values that are given.
         num_resamples: of the bootstrap over episodes.
 
     Raises:
@@ -49,7 +54,7 @@ def robustness(
     for sample, other in zip(samples, others, strict=True):
         if len(sample) != len(other):
             raise ValueError(f"episode '{sample.uid}' has {len(sample)} frames, but {len(other)} perturbed ones")
-    pairs = zip(method.label(samples), method.label(others), strict=True)
-    scores = [paired_scores(clean, worse) for clean, worse in pairs]
+    clean, worse = label_by_task(method, samples), label_by_task(perturbed_method or method, others)
+    scores = [paired_scores(*pair) for pair in zip(clean, worse, strict=True)]
     rows = resample([sample.task for sample in samples], num_resamples)
     return {name: bootstrap(mean_of([own[name] for own in scores]), rows).estimate() for name in scores[0]}

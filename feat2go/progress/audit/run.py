@@ -19,7 +19,7 @@ from feat2go.progress.audit.bootstrap import (
 )
 from feat2go.progress.audit.consistency import explained_statistic, spread_statistic
 from feat2go.progress.audit.failures import Neighbours, auroc
-from feat2go.progress.audit.methods import Given, Labelled, Method, Reversed, StepsToGo
+from feat2go.progress.audit.methods import Given, Labelled, Method, Reversed, StepsToGo, label_by_task
 from feat2go.progress.audit.order import milestone_progress
 from feat2go.progress.audit.sample import Sample
 from feat2go.progress.audit.scores import (
@@ -78,12 +78,12 @@ def audit(
     resamples = resample(tasks, num_resamples)
     neighbours = _neighbours(samples, failed)
     cutter_scores = CutterScores(cutters)
-    elapsed = _by_task(StepsToGo(), samples)
+    elapsed = label_by_task(StepsToGo(), samples)
     labelled: dict[str, list[Labelled]] = {}
     scores: dict[str, list[dict[str, float]]] = {}
     draws: dict[str, dict[str, Draws]] = {}
     for name, method in methods.items():
-        own = labelled[name] = _by_task(method, samples)
+        own = labelled[name] = label_by_task(method, samples)
         backward = _backward(method, samples)
         values, failed_values = read_values(neighbours, tasks, own)
         scores[name] = [
@@ -124,21 +124,11 @@ def _require(samples: Sequence[Sample], methods: Mapping[str, Method]) -> None:
         raise ValueError(f"episode '{next(uid for uid in uids if uids.count(uid) > 1)}' appears twice")
 
 
-def _by_task(method: Method, samples: Sequence[Sample]) -> list[Labelled]:
-    """A method sees the episodes of one task at a time."""
-    found: dict[str, Labelled] = {}
-    for task in dict.fromkeys(sample.task for sample in samples):
-        members = [sample for sample in samples if sample.task == task]
-        labelled = method.label(members)
-        found |= {sample.uid: own for sample, own in zip(members, labelled, strict=True)}
-    return [found[sample.uid] for sample in samples]
-
-
 def _backward(method: Method, samples: Sequence[Sample]) -> list[Labelled]:
     """Of the episodes played backward. Values that are given belong to their frames."""
     if isinstance(method, Given):
-        return _by_task(Reversed(method), samples)
-    return _by_task(method, [sample.backward() for sample in samples])
+        return label_by_task(Reversed(method), samples)
+    return label_by_task(method, [sample.backward() for sample in samples])
 
 
 def _neighbours(samples: Sequence[Sample], failed: Sequence[Sample]) -> dict[str, Neighbours]:

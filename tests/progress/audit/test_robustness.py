@@ -4,7 +4,7 @@ import torch
 
 from feat2go.core.ordering import rank_correlation
 from feat2go.core.types import ProgressTrack, Stages
-from feat2go.progress.audit import Labelled, Sample, StepsToGo
+from feat2go.progress.audit import Given, Labelled, Sample, StepsToGo
 from feat2go.progress.audit.perturbations import PERTURBATIONS
 from feat2go.progress.audit.robustness import paired_scores, robustness
 
@@ -37,8 +37,26 @@ def test_robustness_pairs_episodes():
     found = robustness(samples, [torch.zeros(6, 1, 1)] * 2, StepsToGo(), num_resamples=20)
     assert found["rank_correlation"].mean == pytest.approx(1)
     assert found["boundary_shift"].mean == 0
+    # Values that are given for the clean pictures, and others for the perturbed ones.
+    rising = {uid: np.linspace(0, 1, 6, dtype=np.float32) for uid in "ab"}
+    falling = {uid: values[::-1].copy() for uid, values in rising.items()}
+    found = robustness(samples, [torch.zeros(6, 1, 1)] * 2, Given(rising), Given(falling), num_resamples=20)
+    assert found["rank_correlation"].mean == pytest.approx(-1)
     with pytest.raises(ValueError, match="'b' has 6 frames, but 5"):
         robustness(samples, [torch.zeros(6, 1, 1), torch.zeros(5, 1, 1)], StepsToGo())
+
+
+def test_robustness_labels_each_task_on_its_own():
+    seen = []
+
+    class Watched(StepsToGo):
+        def label(self, samples):
+            seen.append({sample.task for sample in samples})
+            return super().label(samples)
+
+    samples = [Sample(f"{task}-{number}", task, torch.ones(4, 1, 1)) for number in range(2) for task in ("one", "two")]
+    robustness(samples, [torch.zeros(4, 1, 1)] * 4, Watched(), num_resamples=5)
+    assert seen == [{"one"}, {"two"}] * 2
 
 
 @pytest.mark.parametrize("name", PERTURBATIONS)
