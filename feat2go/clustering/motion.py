@@ -15,6 +15,8 @@ from feat2go.clustering.alignment import Evidence
 MIN_MOTION = 1e-5
 # A stroke's usual motion is this quantile of the episode's, or this share of the largest where it mostly rests.
 USUAL_QUANTILE, USUAL_SHARE = 0.7, 0.3
+# A peak below this share of the usual is no stroke: the arm settles, or trembles.
+MIN_STROKE = 0.4
 # What counts as no motion at all is this share of the usual.
 REST_SHARE = 0.05
 # Motion sets off when it has risen by this share from a rest to the lower of the peaks around it, and ends at this
@@ -25,6 +27,7 @@ MAX_STRENGTH = 2.5
 # An episode ends at rest if its last motion is below this share of its largest.
 FINAL_REST_SHARE = 0.35
 NUM_COMPONENTS = 8
+PATCHES_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
@@ -34,28 +37,30 @@ class Motion:
     Attributes:
         amount: float64 (T-1,), the mean of 1 - cos over patches, from frame t to frame t+1.
         moving: float64 (T-1, D), the unit patch features of frame t+1, summed with their share of ``amount``.
-        to_last, to_first: float64 (T,), mean patch cosine to the last and to the first frame.
+        similarity: float64 (T, T), mean patch cosine of each two frames.
     """
 
     amount: np.ndarray
     moving: np.ndarray
-    to_last: np.ndarray
-    to_first: np.ndarray
+    similarity: np.ndarray
+
+    @property
+    def level(self) -> np.ndarray:
+        """float64 (T-1,): ``amount`` as a share of what is usual in a stroke; 0 where nothing moves at all."""
+        usual = _usual(self.amount)
+        return self.amount / usual if usual >= MIN_MOTION else np.zeros(len(self.amount))
 
 
 def motion_of(features: Tensor) -> Motion:
     """Motion of features (T, P, D) with T >= 2."""
-    first, last = _unit(features[0]), _unit(features[-1])
-    before = first
-    amount, moving, to_last, to_first = [], [], [_cosine(first, last)], [1.0]
+    before = _unit(features[0])
+    amount, moving = [], []
     for after in _units(features[1:]):
         change = (1 - (before * after).sum(-1)).clamp(min=0)
         amount.append(float(change.mean()))
         moving.append((change @ after / len(change)).double().numpy())
-        to_last.append(_cosine(after, last))
-        to_first.append(_cosine(after, first))
         before = after
-    return Motion(np.array(amount), np.stack(moving), np.array(to_last), np.array(to_first))
+    return Motion(np.array(amount), np.stack(moving), _similarity(features))
 
 
 def boundary_strength(motion: Motion) -> np.ndarray:
@@ -65,20 +70,17 @@ def boundary_strength(motion: Motion) -> np.ndarray:
         float64 (T,): at the first frame that has moved again, the logarithm of how many times more moves at the lower
         of the two peaks around the rest than in the rest itself; 0 everywhere else.
     """
-    amount = motion.amount
-    num_frames = len(amount) + 1
-    strength = np.zeros(num_frames)
-    usual = _usual(amount)
-    if usual < MIN_MOTION:
-        return strength
-    level = amount / usual + REST_SHARE
+    strength = np.zeros(len(motion.amount) + 1)
+    level = motion.level + REST_SHARE
     for rest in range(1, len(level) - 1):
         if level[rest] <= level[rest - 1] and level[rest] < level[rest + 1]:
             peak = min(_highest_before(level, rest), _highest_before(level[::-1], len(level) - 1 - rest))
+            if peak < MIN_STROKE:
+                continue
             is_moving = level[rest:] >= level[rest] + ONSET_SHARE * (peak - level[rest])
             onset = rest + int(np.argmax(is_moving)) + 1
             strength[onset] = max(strength[onset], np.log(peak / level[rest]))
-    if not ends_in_motion(motion):
+    if motion.level.any() and not ends_in_motion(motion):
         peak, end = _end_of_motion(level)
         strength[end] = max(strength[end], np.log(level[peak] / level[-1]))
         strength[end + 1 :] = 0
@@ -87,9 +89,8 @@ def boundary_strength(motion: Motion) -> np.ndarray:
 
 def ends_in_motion(motion: Motion) -> bool:
     """Whether the episode is over before its last stroke is: success came under way."""
-    usual = _usual(motion.amount)
-    level = motion.amount / max(usual, MIN_MOTION) + REST_SHARE
-    return usual >= MIN_MOTION and bool(level[-1] >= FINAL_REST_SHARE * level.max())
+    level = motion.level
+    return bool(level[-1] >= FINAL_REST_SHARE * level.max() > 0)
 
 
 def evidence_of(motions: Sequence[Motion], strengths: Sequence[np.ndarray]) -> list[Evidence]:
@@ -117,7 +118,7 @@ def _position(motion: Motion) -> np.ndarray:
     """(T, 4): shares of motion and of time gone by, and how near the last and how far from the first frame is."""
     path = _summed(np.sqrt(np.maximum(motion.amount - REST_SHARE * _usual(motion.amount), 0)))
     time = np.arange(len(path)) / (len(path) - 1)
-    near, far = motion.to_last - motion.to_last.min(), 1 - motion.to_first
+    near, far = motion.similarity[-1] - motion.similarity[-1].min(), 1 - motion.similarity[0]
     columns = (path, time, near * np.sqrt(0.5), far * np.sqrt(0.5))
     scales = (path.max(), 1.0, near.max(), far.max())
     return np.stack([column / max(scale, 1e-9) for column, scale in zip(columns, scales, strict=True)], axis=1)
@@ -152,9 +153,14 @@ def _units(features: Tensor) -> Iterator[Tensor]:
         yield _unit(frame)
 
 
-def _unit(frame: Tensor) -> Tensor:
-    return torch.nn.functional.normalize(frame.float().cpu(), dim=-1)
+def _unit(patches: Tensor) -> Tensor:
+    return torch.nn.functional.normalize(patches.float().cpu(), dim=-1)
 
 
-def _cosine(left: Tensor, right: Tensor) -> float:
-    return float((left * right).sum(-1).mean())
+def _similarity(features: Tensor) -> np.ndarray:
+    """(T, T), from a few patches of all frames at a time."""
+    total = torch.zeros(len(features), len(features))
+    for patches in torch.split(features, PATCHES_AT_ONCE, dim=1):
+        unit = _unit(patches).flatten(1)
+        total += unit @ unit.T
+    return (total / features.shape[1]).double().numpy()

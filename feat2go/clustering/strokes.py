@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from feat2go.clustering.alignment import Weights
-from feat2go.clustering.motion import boundary_strength
+from feat2go.clustering.contact import add_contacts
+from feat2go.clustering.motion import Motion, boundary_strength
 from feat2go.clustering.together import Choice, segment_together
 from feat2go.core.types import Stages
 
@@ -17,14 +18,16 @@ class Strokes:
 
     What moves is measured over all patches from each frame to the next, so no goal is needed to find stages. A boundary
     is as strong as the rest before it is deep; where an episode ends at rest, the end of its last stroke is one too.
-    Where a task's episodes end in motion, because success came under way, their last stroke makes all of the task's
-    effect and has no end to mark it: it is cut once more, where half of its motion is done.
 
     But arms also rest when they hesitate, and some rests are hardly visible. So the boundaries of all episodes of a
     task are chosen together: the median number of strong ones in each, such that they are strong, at like positions in
     their episodes, and that in the same stage the same kind of patches moves (an empty hand, or a hand with a cube).
     Then all episodes have the same stages, whatever their tempo. An episode alone is cut at its own strong boundaries.
-    :mod:`~feat2go.clustering.motion` says what is measured, :mod:`~feat2go.clustering.alignment` what is maximised.
+
+    Last, stages are cut once more where contact is made: at rests from which the motion goes back the way that it came,
+    since there the hand takes or leaves something, and half way through a last stroke that success cuts off.
+    :mod:`~feat2go.clustering.motion` says what is measured, :mod:`~feat2go.clustering.alignment` what is maximised,
+    :mod:`~feat2go.clustering.contact` where contact is made.
 
     Args:
         strong: a strong boundary's least strength, the logarithm of how many times more moves in the strokes around a
@@ -54,7 +57,7 @@ class Strokes:
         self.min_stage = min_stage
         self.position = position
         self.change = change
-        self._choice = Choice(strong, min_stages, max_stages, min_stage, Weights(position, change), halves_last=True)
+        self._choice = Choice(strong, min_stages, max_stages, min_stage, Weights(position, change))
 
     def segment(self, features: Tensor) -> Stages:
         """Features (T, P, D) of an episode alone -> stages of T frames.
@@ -72,4 +75,7 @@ class Strokes:
         Raises:
             ValueError: for empty or non-finite features.
         """
-        return segment_together(features, lambda _, motion: boundary_strength(motion), self._choice)
+        return segment_together(features, lambda _, motion: boundary_strength(motion), self._choice, self._refine)
+
+    def _refine(self, motions: Sequence[Motion], cuts: list[list[int]]) -> list[list[int]]:
+        return add_contacts(motions, cuts, self.min_stage, self.max_stages)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from feat2go.clustering.alignment import Evidence, Weights, common_boundaries, strongest_boundaries
-from feat2go.clustering.motion import Motion, ends_in_motion, evidence_of, motion_of
+from feat2go.clustering.alignment import Weights, common_boundaries, strongest_boundaries
+from feat2go.clustering.motion import Motion, evidence_of, motion_of
 from feat2go.core.similarity import require_features
 from feat2go.core.types import Stages
 
@@ -20,6 +20,8 @@ MIN_LENGTH_SHARE = 0.25
 
 # Features (T, P, D) and their motion -> float (T,), how much a frame looks like the first of a stage.
 StrengthOf = Callable[[Tensor, Motion], np.ndarray]
+# Motions and inner boundaries of a task's episodes -> inner boundaries, as many in each.
+Refine = Callable[[Sequence[Motion], list[list[int]]], list[list[int]]]
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,6 @@ class Choice:
         min_stages, max_stages: a task's stages, where its episodes are long enough.
         min_stage: frames per stage.
         weights: of the alignment.
-        halves_last: where most episodes end in motion, cut their last stage once more, half way.
 
     Raises:
         ValueError: for a number outside of its range.
@@ -42,7 +43,6 @@ class Choice:
     max_stages: int
     min_stage: int
     weights: Weights
-    halves_last: bool = False
 
     def __post_init__(self) -> None:
         if self.min_stage < 1:
@@ -58,7 +58,9 @@ class Choice:
                 raise ValueError(f"{name} must be a finite number of at least 0; got {value}")
 
 
-def segment_together(features: Sequence[Tensor], strength_of: StrengthOf, choice: Choice) -> list[Stages]:
+def segment_together(
+    features: Sequence[Tensor], strength_of: StrengthOf, choice: Choice, refine: Refine | None = None
+) -> list[Stages]:
     """Stages of a task's episodes, as many in all but those shorter than a quarter of the median: they have one.
 
     An episode alone is cut at its own strong boundaries.
@@ -67,6 +69,7 @@ def segment_together(features: Sequence[Tensor], strength_of: StrengthOf, choice
         features: (T_e, P, D) of each, read once.
         strength_of: looks at one episode.
         choice: of the boundaries.
+        refine: adds to the boundaries chosen.
 
     Raises:
         ValueError: for empty or non-finite features.
@@ -83,6 +86,8 @@ def segment_together(features: Sequence[Tensor], strength_of: StrengthOf, choice
             strengths[number] = strength_of(seen, motions[number])
     kept = [number for number in motions if lengths[number] >= MIN_LENGTH_SHARE * np.median(lengths)]
     found = _choose([motions[number] for number in kept], [strengths[number] for number in kept], choice)
+    if refine is not None and kept:
+        found = refine([motions[number] for number in kept], found)
     cuts = dict(zip(kept, found, strict=True))
     return [
         Stages.from_boundaries([0, *(cut * _stride(length) for cut in cuts.get(number, [])), length])
@@ -99,15 +104,6 @@ def _choose(motions: Sequence[Motion], strengths: Sequence[np.ndarray], choice: 
     if not motions:
         return []
     episodes = evidence_of(motions, strengths)
-    cuts = _strong_cuts(episodes, choice)
-    share_in_motion = np.mean([ends_in_motion(motion) for motion in motions])
-    has_room = 1 <= len(cuts[0]) < choice.max_stages - 1
-    return (
-        _with_last_halved(episodes, cuts, choice) if choice.halves_last and has_room and share_in_motion > 0.5 else cuts
-    )
-
-
-def _strong_cuts(episodes: Sequence[Evidence], choice: Choice) -> list[list[int]]:
     alone = [strongest_boundaries(own, choice.strong, choice.min_stage, choice.max_stages) for own in episodes]
     if len(episodes) == 1:
         return alone
@@ -117,21 +113,3 @@ def _strong_cuts(episodes: Sequence[Evidence], choice: Choice) -> list[list[int]
     if num_cuts < 1 or not any(own.strength.any() for own in episodes):
         return [[] for _ in episodes]
     return common_boundaries(episodes, num_cuts, choice.weights, choice.min_stage)
-
-
-def _with_last_halved(episodes: Sequence[Evidence], cuts: Sequence[list[int]], choice: Choice) -> list[list[int]]:
-    """One more boundary in each episode, where half of the last stage's motion is done.
-
-    A last stage of too few frames begins earlier. If some episode has no room even so, none is cut.
-    """
-    room = choice.min_stage
-    last = [min(own[-1], len(episode) - 2 * room) for own, episode in zip(cuts, episodes, strict=True)]
-    before = [own[-2] if len(own) > 1 else 0 for own in cuts]
-    if any(start - earlier < room for start, earlier in zip(last, before, strict=True)):
-        return list(cuts)
-    halved = []
-    for own, start, episode in zip(cuts, last, episodes, strict=True):
-        path = episode.position[:, 0]
-        middle = int(np.searchsorted(path, (path[start] + path[-1]) / 2))
-        halved.append([*own[:-1], start, min(max(middle, start + room), len(path) - room)])
-    return halved

@@ -90,8 +90,7 @@ def test_motion_is_the_mean_patch_distance():
     motion = motion_of(features)
     np.testing.assert_allclose(motion.amount, [0, 0.5])
     np.testing.assert_allclose(motion.moving[1], [0, 0.5])
-    np.testing.assert_allclose(motion.to_last, [0.5, 0.5, 1])
-    np.testing.assert_allclose(motion.to_first, [1, 1, 0.5])
+    np.testing.assert_allclose(motion.similarity, [[1, 1, 0.5], [1, 1, 0.5], [0.5, 0.5, 1]])
 
 
 def test_strength_is_how_much_deeper_a_rest_is_than_the_strokes_around_it():
