@@ -10,18 +10,22 @@ from __future__ import annotations
 import argparse
 import json
 from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
 import record
 
+from feat2go.core.intervals import wilson
 from feat2go.core.seeding import episode_seed
 from feat2go.envs.maniskill.env import ManiSkill
 from feat2go.envs.maniskill.experts import EXPERTS
 from feat2go.envs.put_on.suites import PutOnOOD
 
 RESULT = Path(__file__).parent / "results" / "maniskill_experts.json"
+DOCS = record.ROOT / "docs" / "put_on.md"
+MARKS = ("<!-- experts: begin -->", "<!-- experts: end -->")
 SETTINGS: dict[str, dict[str, float]] = {
     "plain": {},
     "noise 0.1, tempo 0.5": {"expert_noise": 0.1, "expert_tempo": 0.5},
@@ -78,19 +82,29 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, default=100)
     parser.add_argument("--tasks", nargs="+", default=list(EXPERTS), choices=list(EXPERTS))
     parser.add_argument("--setting_episodes", type=int, default=20)
+    parser.add_argument("--docs-only", action="store_true", help="write the table of earlier runs")
     arguments = parser.parse_args()
+    if arguments.docs_only:
+        write_docs()
+        return
     rows = [row for row in earlier() if row["task"] not in arguments.tasks]
     for task in arguments.tasks:
-        for name, setting in SETTINGS.items():
-            rows.append({"setting": name, **measure(task, setting, arguments.episodes)})
+        for name, knobs, options in cases(task):
+            num_episodes = arguments.setting_episodes if options else arguments.episodes
+            rows.append({"setting": name, **measure(task, knobs, num_episodes, options)})
             print(rows[-1], flush=True)
-        if task == "PutOn-v1":
-            for other in PutOnOOD.settings[1:]:
-                measured = measure(task, {}, arguments.setting_episodes, {"setting": other.name})
-                rows.append({"setting": other.name, **measured})
-                print(rows[-1], flush=True)
-        rows.sort(key=lambda row: list(EXPERTS).index(row["task"]))
-        record.write(RESULT, {"experts": rows})
+            rows.sort(key=lambda row: list(EXPERTS).index(row["task"]))
+            record.write(RESULT, {"experts": rows})
+    write_docs()
+
+
+def cases(task: str) -> Iterator[tuple[str, dict[str, float], dict[str, str]]]:
+    """Name, knobs of the expert, and options of the task."""
+    for name, knobs in SETTINGS.items():
+        yield name, knobs, {}
+    if task == "PutOn-v1":
+        for other in PutOnOOD.settings[1:]:
+            yield other.name, {}, {"setting": other.name}
 
 
 def earlier() -> list[dict[str, Any]]:
@@ -99,6 +113,24 @@ def earlier() -> list[dict[str, Any]]:
         return []
     result = json.loads(RESULT.read_text())
     return [{**row, "date": row.get("date", result["date"])} for row in result["experts"]]
+
+
+def write_docs() -> None:
+    """Put the table between the marks of docs/put_on.md."""
+    lines = [
+        "| task | setting | episodes | success | actions, mean and most | limit |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in earlier():
+        low, high = wilson(round(row["success_rate"] * row["num_episodes"]), row["num_episodes"])
+        lines.append(
+            f"| {row['task']} | {row['setting']} | {row['num_episodes']} "
+            f"| {row['success_rate']:.0%} [{low:.0%}, {high:.0%}] "
+            f"| {row['mean_length']}, {row['max_length']} | {row['max_episode_steps']} |"
+        )
+    head, rest = DOCS.read_text().split(MARKS[0])
+    table = "\n".join(lines)
+    DOCS.write_text(f"{head}{MARKS[0]}\n{table}\n{MARKS[1]}{rest.split(MARKS[1])[1]}")
 
 
 if __name__ == "__main__":
