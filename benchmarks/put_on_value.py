@@ -36,18 +36,18 @@ def feat2go(*words: str) -> None:
     subprocess.run([sys.executable, "-m", "feat2go.cli.main", *words], check=True)
 
 
+def collect(folder: Path, num_episodes: int, *words: str) -> None:
+    """Record demonstrations that aren't there."""
+    if len(list((folder / "episodes").glob("*.h5"))) < num_episodes:
+        feat2go("collect", *words, f"--output={folder}", f"--num_episodes={num_episodes}")
+
+
 def train(folder: Path, num_episodes: int) -> dict[str, float]:
     """Collect, label and fit; VOC and pair accuracy on the held-out fifth of the demonstrations."""
     demonstrations, value = folder / "demonstrations", folder / "value"
-    feat2go(
-        "collect",
-        "--config=configs/collect_put_on.yaml",
-        "--env.init_args.num_envs=4",
-        f"--output={demonstrations}",
-        f"--num_episodes={num_episodes}",
-    )
-    feat2go("label", str(demonstrations), f"--encoder={ENCODER}", f"--clustering={CLUSTERING}")
+    collect(demonstrations, num_episodes, "--config=configs/collect_put_on.yaml", "--env.init_args.num_envs=4")
     if not (value / "value").is_dir():
+        feat2go("label", str(demonstrations), f"--encoder={ENCODER}", f"--clustering={CLUSTERING}")
         feat2go(
             "fit",
             "--config=configs/value_put_on.yaml",
@@ -66,14 +66,8 @@ def audit(folder: Path, setting: str, num_episodes: int) -> dict[str, dict[str, 
     """Method -> metric -> mean, low, high, on episodes of one setting, of noisy and uneven motion."""
     episodes, output = folder / setting, folder / f"audit_{setting}"
     options = {"setting": setting, "num_envs": 4, "num_workers": 2, "expert_noise": 0.1, "expert_tempo": 0.5}
-    feat2go(
-        "collect",
-        "--env=put_on",
-        *(f"--env.init_args.{name}={value}" for name, value in options.items()),
-        f"--output={episodes}",
-        f"--num_episodes={num_episodes}",
-        f"--first_index={FIRST_AUDITED}",
-    )
+    flags = [f"--env.init_args.{name}={value}" for name, value in options.items()]
+    collect(episodes, num_episodes, "--env=put_on", *flags, f"--first_index={FIRST_AUDITED}")
     feat2go(
         "audit",
         str(episodes),
