@@ -1,15 +1,16 @@
 """A training that is killed again and again, and goes on: what is lost, and whether the end is the same.
 
 python benchmarks/kill_resume.py --output benchmarks/results/kill_resume.json
-python benchmarks/kill_resume.py --env maniskill --kills 2 --iterations 6 \
+python benchmarks/kill_resume.py --env maniskill --runs 1 --kills 2 --iterations 6 \
     --output benchmarks/results/kill_resume_maniskill.json
-python benchmarks/kill_resume.py --env maniskill --processes 2 --kills 1 --iterations 6 \
+python benchmarks/kill_resume.py --env maniskill --processes 2 --runs 1 --kills 1 --iterations 6 \
     --output benchmarks/results/kill_resume_maniskill_ddp.json
 
 First the training runs in one go. Then the same training is killed with SIGKILL, all of its processes at once, by turns
 in a rollout, in an update and while it writes a checkpoint, at a random moment of a random one of these. After each
 kill the checkpoints are read, and the training goes on with ``--ckpt_path last``. In the end, parameters and logged
-metrics are compared bit by bit. Where the kill fell, the killed process has noted in shared memory.
+metrics are compared bit by bit. Where the kill fell, the killed process has noted in shared memory. Several such runs
+are beside each other.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -200,8 +202,9 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
     parser.add_argument("--env", choices=list(CONFIGS), default="tabletop")
     parser.add_argument("--processes", type=int, default=1)
-    parser.add_argument("--iterations", type=int, default=42)
-    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--iterations", type=int, default=10)
+    parser.add_argument("--runs", type=int, default=5, help="that are killed")
+    parser.add_argument("--kills", type=int, default=4, help="of each")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     arguments = parser.parse_args()
     context = multiprocessing.get_context("forkserver")
@@ -213,46 +216,54 @@ def main() -> None:
             line = words(arguments.env, arguments.processes, arguments.iterations, run_dir)
             return Training(context, line, arguments.processes, folder / "log.txt", kill)
 
+        def killed(run: int) -> tuple[list[dict[str, Any]], dict[str, bool]]:
+            run_dir = folder / f"killed{run}"
+            kills = kill_again_and_again(start, run_dir, arguments, run)
+            start(run_dir).finish()
+            return kills, compare(folder / "whole", run_dir)
+
         try:
             start(folder / "whole").finish()
-            kills = kill_again_and_again(start, folder / "killed", arguments)
-            start(folder / "killed").finish()
+            with ThreadPoolExecutor(arguments.runs) as runs:
+                outcomes = list(runs.map(killed, range(arguments.runs)))
         except RuntimeError:
             print((folder / "log.txt").read_text(), file=sys.stderr)
             raise
-        result = {"kills": kills, **compare(kills, folder / "whole", folder / "killed")}
-    settings = {name: value for name, value in vars(arguments).items() if name not in ("output", "kills")}
-    write(arguments.output, {**settings, **result})
-    print({name: value for name, value in result.items() if name != "kills"})
-
-
-def kill_again_and_again(start: Callable[..., Training], run_dir: Path, arguments: Any) -> list[dict[str, Any]]:
-    """What each kill left."""
-    moments = random.Random(arguments.seed)
-    kills: list[dict[str, Any]] = []
-    for number in range(arguments.kills):
-        before, _ = iterations_done(run_dir)
-        aim = list(CALLS)[number % len(CALLS)]
-        fell = start(run_dir, random_kill(moments, aim, arguments.iterations // (arguments.kills + 1))).finish()
-        if fell is None:
-            break
-        saved, logged = iterations_done(run_dir)
-        kills.append({"aimed_at": aim, "fell": fell, "before": before, "saved": saved, "logged": logged})
-        print(f"kill {len(kills)}, in {fell}: {saved} iterations saved, {logged} logged", flush=True)
-    return kills
-
-
-def compare(kills: list[dict[str, Any]], whole: Path, killed: Path) -> dict[str, Any]:
-    """What was lost, and whether the end is the same."""
-    log_whole, log_killed = rows(whole), rows(killed)
-    return {
+    kills = [kill for of_run, _ in outcomes for kill in of_run]
+    result = {
         "fell": {place: sum(kill["fell"] == place for kill in kills) for place in PLACES},
         "checkpoints_lost": sum(kill["saved"] < kill["before"] for kill in kills),
         "iterations_lost_beyond_that_in_flight": sum(max(0, kill["logged"] - kill["saved"]) for kill in kills),
-        "same_parameters": same_parameters(whole, killed),
-        "same_log": log_whole == log_killed,
-        "log_rows_missing": sum(row not in log_killed for row in log_whole),
+        "same_parameters": all(comparison["same_parameters"] for _, comparison in outcomes),
+        "same_log": all(comparison["same_log"] for _, comparison in outcomes),
     }
+    settings = {name: value for name, value in vars(arguments).items() if name not in ("output", "kills")}
+    write(arguments.output, {**settings, **result, "kills": kills})
+    print(result)
+
+
+def kill_again_and_again(
+    start: Callable[..., Training], run_dir: Path, arguments: argparse.Namespace, run: int
+) -> list[dict[str, Any]]:
+    """What each kill left."""
+    moments = random.Random(f"{arguments.seed}/{run}")
+    most = arguments.iterations // (arguments.kills + 1)
+    kills: list[dict[str, Any]] = []
+    for number in range(arguments.kills):
+        before, _ = iterations_done(run_dir)
+        aim = list(CALLS)[(run * arguments.kills + number) % len(CALLS)]
+        fell = start(run_dir, random_kill(moments, aim, most)).finish()
+        if fell is None:
+            break
+        saved, logged = iterations_done(run_dir)
+        kills.append({"run": run, "aimed_at": aim, "fell": fell, "before": before, "saved": saved, "logged": logged})
+        print(f"run {run}, kill {len(kills)}, in {fell}: {saved} iterations saved, {logged} logged", flush=True)
+    return kills
+
+
+def compare(whole: Path, killed: Path) -> dict[str, bool]:
+    """Whether the end is the same, bit by bit."""
+    return {"same_parameters": same_parameters(whole, killed), "same_log": rows(whole) == rows(killed)}
 
 
 if __name__ == "__main__":

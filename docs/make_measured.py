@@ -87,7 +87,7 @@ def _kills(result: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     processes = "one process" if result["processes"] == 1 else f"{result['processes']} processes"
     fell = ", ".join(f"{place} {num}" for place, num in result["fell"].items() if num)
     lost = f"{result['checkpoints_lost']}, {result['iterations_lost_beyond_that_in_flight']}"
-    equal = "equal" if result["same_parameters"] and result["log_rows_missing"] == 0 else "not equal"
+    equal = "equal" if result["same_parameters"] and result["same_log"] else "not equal"
     yield (
         f"{result['env']}, {processes}: {len(result['kills'])} times `kill -9` ({fell}) and resumed: checkpoints lost, "
         "iterations lost beyond the one in flight; parameters and log in the end, beside an uninterrupted run",
@@ -165,7 +165,7 @@ def _end_to_end(result: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     speeds = {name: median(rates) for name, rates in result["steps_per_s"].items()}
     others = ", ".join(f"{names[peer]} {version} {speeds[peer]:,.0f}" for peer, version in result["peers"].items())
     for name, ratio in result["over_the_faster_peer"].items():
-        how = "double-buffered" if "double" in name else "plain"
+        how = name.removeprefix("feat2go").replace("_", " ").strip() or "one process"
         yield (
             f"PPO iterations, tabletop, {result['num_envs']} environments, {how}: steps/s over the faster of the "
             f"others ({others} steps/s)",
