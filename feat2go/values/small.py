@@ -1,14 +1,15 @@
-"""A value network that trains in a minute: pretrained patch features, an instruction token, a small transformer."""
+"""A value network that trains in a minute: pretrained patch features, the instruction, a small trunk."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from feat2go.core.slots import Encoder
+from feat2go.values.convolution import ConvolutionTrunk
 from feat2go.values.frozen_part import FrozenPart
 from feat2go.values.text import HashedWords
 
@@ -16,8 +17,9 @@ from feat2go.values.text import HashedWords
 class SmallValue(nn.Module):
     """Patch features of a frozen encoder and the embedded instruction -> bins over progress.
 
-    Every patch becomes a token (LayerNorm, linear, learned position). The instruction is one more token; what it holds
-    after the transformer goes through LayerNorm, GELU and a linear layer to the bins, as in the paper's model.
+    Every patch becomes a token (LayerNorm, linear, learned position). For the transformer, the instruction is one more
+    token, and what it holds in the end is read; for the convolution, it is added to every patch. LayerNorm, GELU and a
+    linear layer lead to the bins, as in the paper's model.
 
     Args:
         encoder: builds the frozen encoder.
@@ -27,7 +29,9 @@ class SmallValue(nn.Module):
         width: of the tokens.
         num_layers: of the transformer.
         num_heads: of its attention; divides ``width``.
-        dropout: in the transformer.
+        dropout: in the trunk.
+        trunk: ``"transformer"``, or ``"convolution"``, see :class:`feat2go.values.convolution.ConvolutionTrunk`: it
+            needs an encoder with a square grid of patches, and trains several times faster.
     """
 
     def __init__(
@@ -39,10 +43,13 @@ class SmallValue(nn.Module):
         num_layers: int = 2,
         num_heads: int = 4,
         dropout: float = 0.1,
+        trunk: Literal["transformer", "convolution"] = "transformer",
     ) -> None:
         super().__init__()
         if width % num_heads:
             raise ValueError(f"width must be a multiple of num_heads; got {width} and {num_heads}")
+        if trunk not in ("transformer", "convolution"):
+            raise ValueError(f"unknown trunk '{trunk}'; known: transformer, convolution")
         built_encoder = encoder()
         built_text: Any = HashedWords() if text is None else text()
         num_patches, feature_dim = built_encoder.feature_shape
@@ -53,10 +60,14 @@ class SmallValue(nn.Module):
         self.embed_patch = nn.Sequential(nn.LayerNorm(feature_dim), nn.Linear(feature_dim, width))
         self.position = nn.Parameter(0.02 * torch.randn(num_patches, width))
         self.embed_instruction = nn.Linear(built_text.dim, width)
-        layer = nn.TransformerEncoderLayer(
-            width, num_heads, 4 * width, dropout, activation="gelu", batch_first=True, norm_first=True
-        )
-        self.trunk = nn.TransformerEncoder(layer, num_layers, enable_nested_tensor=False)
+        self.trunk: nn.Module
+        if trunk == "convolution":
+            self.trunk = ConvolutionTrunk(num_patches, width, dropout)
+        else:
+            layer = nn.TransformerEncoderLayer(
+                width, num_heads, 4 * width, dropout, activation="gelu", batch_first=True, norm_first=True
+            )
+            self.trunk = nn.TransformerEncoder(layer, num_layers, enable_nested_tensor=False)
         self.head = nn.Sequential(nn.LayerNorm(width), nn.GELU(), nn.Linear(width, num_bins))
 
     @property
@@ -73,7 +84,10 @@ class SmallValue(nn.Module):
     def forward(self, prepared: Tensor, instruction: Sequence[str]) -> Tensor:
         """Patch features (B, P, D) and B sentences -> logits (B, num_bins)."""
         patches = self.embed_patch(prepared.to(self.position.dtype)) + self.position
-        sentence = self.text.part(instruction).to(self.position)
-        tokens = torch.cat([self.embed_instruction(sentence)[:, None], patches], dim=1)
-        logits: Tensor = self.head(self.trunk(tokens)[:, 0])
+        sentence = self.embed_instruction(self.text.part(instruction).to(self.position))[:, None]
+        if isinstance(self.trunk, ConvolutionTrunk):
+            hidden = self.trunk(patches + sentence)
+        else:
+            hidden = self.trunk(torch.cat([sentence, patches], dim=1))[:, 0]
+        logits: Tensor = self.head(hidden)
         return logits

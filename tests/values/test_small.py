@@ -4,15 +4,18 @@ import pytest
 import torch
 
 from feat2go.values import HashedWords, SmallValue, ValueNetwork
+from feat2go.values.convolution import ConvolutionTrunk
 
 IMAGES = torch.randint(0, 256, (3, 8, 8, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 INSTRUCTION = ["push the cube", "push the cube", "stack the red cube on the green cube"]
 
 
-@pytest.fixture
-def network(patch_means):
+@pytest.fixture(params=["transformer", "convolution"])
+def network(patch_means, request):
     torch.manual_seed(0)
-    return SmallValue(patch_means, partial(HashedWords, num_buckets=32), num_bins=11, width=16, num_layers=1)
+    return SmallValue(
+        patch_means, partial(HashedWords, num_buckets=32), num_bins=11, width=16, num_layers=1, trunk=request.param
+    )
 
 
 def test_it_is_a_value_network(network):
@@ -51,7 +54,14 @@ def test_the_frozen_encoder_stays_as_it_is(network):
 def test_the_state_holds_the_trained_part_only_and_loads_strictly(network, patch_means):
     state = network.state_dict()
     assert not any(name.startswith(("encoder.", "text.")) for name in state)
-    twin = SmallValue(partial(patch_means, weight=2.0), partial(HashedWords, 32), num_bins=11, width=16, num_layers=1)
+    twin = SmallValue(
+        partial(patch_means, weight=2.0),
+        partial(HashedWords, 32),
+        num_bins=11,
+        width=16,
+        num_layers=1,
+        trunk="convolution" if isinstance(network.trunk, ConvolutionTrunk) else "transformer",
+    )
     twin.load_state_dict(state)
     assert twin.encoder.part.weight == 2.0
     assert all(torch.equal(tensor, state[name]) for name, tensor in twin.state_dict().items())
@@ -64,3 +74,8 @@ def test_the_state_holds_the_trained_part_only_and_loads_strictly(network, patch
 def test_width_must_fit_the_heads(patch_means):
     with pytest.raises(ValueError, match="multiple of num_heads"):
         SmallValue(patch_means, width=10, num_heads=4)
+
+
+def test_an_unknown_trunk_is_refused(patch_means):
+    with pytest.raises(ValueError, match="known: transformer, convolution"):
+        SmallValue(patch_means, trunk="conv")
