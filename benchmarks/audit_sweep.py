@@ -3,10 +3,12 @@
 python benchmarks/audit_sweep.py
 
 Scripted experts of even and of varied tempo (each phase draws its own speed from 0.4 to 1 times the usual one, after a
-pause), development seeds, 128 px, dinov2_small. Every clustering with its defaults; with ``--sweep``, also the
-parameters of ``strokes``, on the development tasks only. docs/audit.md says what was chosen; its tables are written
-from the JSON by the same command. The first run takes about 15 minutes of one core, most of it in DINOv2, and keeps
-1 GB under runs/.
+pause), development seeds, 128 px, dinov2_small. Every clustering with its defaults. ``--groups`` measures some tasks
+and tempos and keeps what an earlier run found of the others. ``--sweep`` varies the parameters of ``strokes``, of
+``trend`` and of the target instead, one at a time, and ``--layers`` the encoder's layer, on the development tasks only.
+docs/audit.md and docs/defaults.md say what was chosen; their tables are written from the JSON by the same command. The
+first run spends most of its time in the simulator and in DINOv2, and keeps 2 GB under runs/; later ones take the
+features of the first.
 """
 
 from __future__ import annotations
@@ -19,25 +21,45 @@ os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS
 
 import itertools
 import json
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from record import ROOT, write
+from label_defaults import embed
+from record import ROOT, commit, write
 
 from feat2go.clustering import UVD, Pelt, Single, Strokes, Trend, TrendAgglomerative, Uniform
 from feat2go.data import FolderDataset
 from feat2go.encoders import CachedEncoder
 from feat2go.encoders.packaged import DINOv2Small
 from feat2go.envs.maniskill.env import ManiSkill
+from feat2go.envs.put_on.env import PutOn
+from feat2go.progress import boundary_f1, pair_accuracy, voc
 from feat2go.progress.audit import Method, Sample, StepsToGo, Structural, audit, simulator_milestones
+from feat2go.progress.audit.consistency import milestone_spread
 from feat2go.rollouts.demonstrations import collect
 
-DEVELOPMENT = ("PickCube-v1", "StackCube-v1", "PushCube-v1")
-KEPT_ASIDE = ("PlaceSphere-v1", "PullCube-v1")
+DEVELOPMENT = ("PickCube-v1", "StackCube-v1", "PushCube-v1", "PutOn-v1")
+KEPT_ASIDE = ("PlaceSphere-v1", "LiftPegUpright-v1", "PullCube-v1", "PokeCube-v1", "TwoRobotStackCube-v1")
 TEMPOS = {"even": 1.0, "varied": 0.4}
+GROUPS = tuple(f"{task}/{tempo}" for task, tempo in itertools.product((*DEVELOPMENT, *KEPT_ASIDE), TEMPOS))
+TOLERANCE = 2
+STROKES: dict[str, tuple[Any, ...]] = {
+    "strong": (0.6, 1.3, 1.7),
+    "position": (0, 4, 16),
+    "change": (0, 1, 4),
+    "min_stages": (2, 4),
+    "min_stage": (1, 3, 4),
+}
+TREND: dict[str, tuple[Any, ...]] = {
+    "window": (2, 5, 7),
+    "quantile": (0.5, 0.6, 0.8),
+    "threshold": (0.003, 0.01, 0.03),
+    "min_stage": (2, 4, 5),
+}
 METRICS = (
     "voc",
     "voc_reversed",
@@ -57,8 +79,6 @@ METRICS = (
     "num_stages",
 )
 WORK = ROOT / "runs" / "audit_sweep"
-DOCS = ROOT / "docs" / "audit.md"
-MARKS = ("<!-- measured: begin -->", "<!-- measured: end -->")
 
 
 def methods() -> dict[str, Method]:
@@ -75,14 +95,20 @@ def methods() -> dict[str, Method]:
     return {name: Structural(own) for name, own in clusterings.items()} | {"steps_to_go": StepsToGo()}
 
 
-def sweep() -> dict[str, Method]:
-    """Each parameter of strokes on its own around the default."""
-    settings: dict[str, Strokes] = {"default": Strokes()}
-    settings |= {f"strong={value:g}": Strokes(strong=value) for value in (0.6, 1.3, 1.7)}
-    settings |= {f"position={value:g}": Strokes(position=value) for value in (0, 4, 16)}
-    settings |= {f"change={value:g}": Strokes(change=value) for value in (0, 1, 4)}
-    settings |= {f"min_stages={value}": Strokes(min_stages=value) for value in (2, 4)}
-    return {name: Structural(own) for name, own in settings.items()}
+def sweep() -> dict[str, Structural]:
+    """Each parameter on its own around the default, of strokes and of the paper's form, with their targets."""
+    settings = {"strokes": Structural(Strokes())}
+    for name, values in STROKES.items():
+        settings |= {f"strokes, {name}={value:g}": Structural(Strokes(**{name: value})) for value in values}
+    settings |= {f"strokes, beta={beta:g}": Structural(Strokes(), beta) for beta in (1e-4, 1e-3, 1e-2)}
+    settings["strokes, scope=episode"] = Structural(Strokes(), scope="episode")
+    settings["trend"] = Structural(Trend())
+    for name, values in TREND.items():
+        settings |= {f"trend, {name}={value:g}": Structural(Trend(**{name: value})) for value in values}
+    settings |= {f"trend, beta={beta:g}": Structural(Trend(beta=beta), beta) for beta in (1e-4, 1e-3, 1e-2)}
+    settings["trend, reanchor=False"] = Structural(Trend(reanchor=False))
+    settings["trend, scope=episode"] = Structural(Trend(), scope="episode")
+    return settings
 
 
 def demonstrations(task: str, tempo: str, num_episodes: int) -> FolderDataset:
@@ -90,15 +116,22 @@ def demonstrations(task: str, tempo: str, num_episodes: int) -> FolderDataset:
     folder = WORK / "data" / task / tempo
     if (folder / "dataset.json").is_file() and len(FolderDataset(folder)) >= num_episodes:
         return FolderDataset(folder)
-    env = ManiSkill(task, num_envs=1, image_size=128, expert_noise=0.05, expert_tempo=TEMPOS[tempo])
+    options: dict[str, Any] = {
+        "num_envs": 1,
+        "image_size": 128,
+        "expert_noise": 0.05,
+        "expert_tempo": TEMPOS[tempo],
+    }
+    env = PutOn(**options) if task == "PutOn-v1" else ManiSkill(task, **options)
     try:
         return collect(env, folder, num_episodes, "development")
     finally:
         env.close()
 
 
-def samples_of(task: str, tempo: str, num_episodes: int, encoder: CachedEncoder) -> list[Sample]:
+def samples_of(group: str, num_episodes: int, encoder: CachedEncoder) -> list[Sample]:
     """Encode the episodes of one task at one tempo."""
+    task, tempo = group.split("/")
     return [
         Sample(
             episode.uid,
@@ -122,6 +155,49 @@ def measure(samples: list[Sample], candidates: Mapping[str, Method]) -> dict[str
         }
         for name, own in found.estimates.items()
     }
+
+
+def measure_quickly(samples: Sequence[Sample], method: Structural) -> dict[str, float]:
+    """Means over the episodes of one group, without intervals."""
+    if isinstance(method.clustering, Trend) and method.beta == 0:
+        samples = [replace(sample, features=embed(sample.features)) for sample in samples]
+    labelled = method.label(samples)
+    targets = [own.target for own in labelled]
+    frames = [sample.inner_milestones for sample in samples]
+    found = [own.inner_boundaries for own in labelled]
+    uniform = [
+        Uniform(own.stages.num_stages).segment(sample.features).boundaries.tolist()[1:-1]
+        for own, sample in zip(labelled, samples, strict=True)
+    ]
+    reached = sorted({name for sample in samples for name in sample.milestones})[:-1]
+    at_milestones = np.array(
+        [
+            [target[sample.milestones[name]] if name in sample.milestones else np.nan for name in reached]
+            for target, sample in zip(targets, samples, strict=True)
+        ]
+    )
+    return {
+        "voc": float(np.mean([voc(target) for target in targets])),
+        "pair_accuracy": float(np.mean([pair_accuracy(target) for target in targets])),
+        "boundary_f1": float(np.mean([boundary_f1(a, b, TOLERANCE) for a, b in zip(found, frames, strict=True)])),
+        "boundary_f1_uniform": float(
+            np.mean([boundary_f1(a, b, TOLERANCE) for a, b in zip(uniform, frames, strict=True)])
+        ),
+        "milestone_spread": float(milestone_spread(at_milestones)),
+        "num_stages": float(np.mean([own.stages.num_stages for own in labelled])),
+    }
+
+
+def sweep_rows(groups: Sequence[Sequence[Sample]], settings: Mapping[str, Structural]) -> dict[str, dict[str, float]]:
+    """Setting -> metric -> mean over groups; and the lowest group's VOC."""
+    rows = {}
+    for name, method in settings.items():
+        each = [measure_quickly(samples, method) for samples in groups]
+        row = {metric: float(np.mean([own[metric] for own in each])) for metric in each[0]}
+        row["lowest_voc"] = min(own["voc"] for own in each)
+        rows[name] = {metric: round(value, 4) for metric, value in row.items()}
+        print(name, flush=True)
+    return rows
 
 
 def mean(groups: Mapping[str, Any], tasks: tuple[str, ...], name: str, metric: str, tempo: str | None = None) -> float:
@@ -169,8 +245,23 @@ def by_group(groups: Mapping[str, Any], name: str) -> str:
     return "\n".join(lines)
 
 
+def sweep_table(rows: Mapping[str, Mapping[str, float]]) -> str:
+    """Markdown: a row per setting."""
+    lines = [
+        "| setting | VOC | lowest group | pair accuracy | boundary F1 | uniform's | gain | spread | stages |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name, row in rows.items():
+        f1, uniform = row["boundary_f1"], row["boundary_f1_uniform"]
+        lines.append(
+            f"| {name} | {row['voc']:.3f} | {row['lowest_voc']:.3f} | {row['pair_accuracy']:.3f} | {f1:.2f} "
+            f"| {uniform:.2f} | {f1 - uniform:+.2f} | {row['milestone_spread']:.3f} | {row['num_stages']:.1f} |"
+        )
+    return "\n".join(lines)
+
+
 def write_docs(result: Mapping[str, Any]) -> None:
-    """Put the tables between the marks of docs/audit.md."""
+    """The tables of docs/audit.md and docs/defaults.md."""
     parts = [
         "Development tasks, averaged over tasks and tempos:",
         summary(result["methods"], DEVELOPMENT),
@@ -181,35 +272,63 @@ def write_docs(result: Mapping[str, Any]) -> None:
         "`trend`, the paper's:",
         by_group(result["methods"], "trend"),
     ]
-    if result["sweep"]:
-        parts += [
-            "Parameters of `strokes`, one at a time, on the development tasks:",
-            summary(result["sweep"], DEVELOPMENT),
-        ]
-    head, rest = DOCS.read_text().split(MARKS[0])
-    tail = rest.split(MARKS[1])[1]
-    DOCS.write_text(head + MARKS[0] + "\n" + "\n\n".join(parts) + "\n" + MARKS[1] + tail)
+    put_between(ROOT / "docs" / "audit.md", "measured", "\n\n".join(parts))
+    parts = [sweep_table(result["sweep"])] if result["sweep"] else []
+    parts += ["By layer of the encoder:", sweep_table(result["layers"])] if result["layers"] else []
+    if parts:
+        put_between(ROOT / "docs" / "defaults.md", "audit sweep", "\n\n".join(parts))
+
+
+def put_between(path: Path, name: str, text: str) -> None:
+    """Replace what is between the marks of this name."""
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    head, rest = path.read_text().split(begin)
+    path.write_text(head + begin + "\n" + text + "\n" + end + rest.split(end)[1])
+
+
+def earlier(path: Path, num_episodes: int) -> dict[str, Any]:
+    """What an earlier run of as many episodes has found."""
+    parts: dict[str, Any] = {"methods": {}, "commits": {}, "sweep": {}, "layers": {}}
+    if path.is_file() and (result := json.loads(path.read_text()))["episodes"] == num_episodes:
+        parts |= {name: result[name] for name in parts if result.get(name)}
+    return parts
 
 
 def main() -> None:
-    """Measure, write the JSON and the tables of docs/audit.md."""
+    """Measure, write the JSON and the tables of the docs."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--episodes", type=int, default=8, help="per task and tempo")
+    parser.add_argument("--groups", nargs="+", default=GROUPS, choices=GROUPS, help="tasks and tempos to measure")
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "results" / "audit_sweep.json")
-    parser.add_argument("--sweep", action="store_true", help="also vary the parameters of strokes")
+    parser.add_argument("--sweep", action="store_true", help="vary parameters on the development tasks instead")
+    parser.add_argument("--layers", type=int, nargs="+", default=[], help="also try these layers of the encoder")
     parser.add_argument("--docs-only", action="store_true", help="write the tables of an earlier run")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    if not arguments.docs_only:
+    if arguments.docs_only:
+        write_docs(json.loads(arguments.output.read_text()))
+        return
+    found = earlier(arguments.output, arguments.episodes)
+    if arguments.sweep or arguments.layers:
+        chosen = [group for group in arguments.groups if group.split("/")[0] in DEVELOPMENT]
+        for layer in arguments.layers:
+            encoder = CachedEncoder(DINOv2Small(layer), WORK / "features")
+            groups = [samples_of(group, arguments.episodes, encoder) for group in chosen]
+            at_layer = {
+                f"{own}, layer {layer}": method for own, method in sweep().items() if own in ("strokes", "trend")
+            }
+            found["layers"] |= sweep_rows(groups, at_layer)
+        if arguments.sweep:
+            encoder = CachedEncoder(DINOv2Small(), WORK / "features")
+            found["sweep"] = sweep_rows([samples_of(group, arguments.episodes, encoder) for group in chosen], sweep())
+    else:
         encoder = CachedEncoder(DINOv2Small(), WORK / "features")
-        found: dict[str, Any] = {"methods": {}, "sweep": {}}
-        for task, tempo in itertools.product((*DEVELOPMENT, *KEPT_ASIDE), TEMPOS):
-            samples = samples_of(task, tempo, arguments.episodes, encoder)
-            found["methods"][f"{task}/{tempo}"] = measure(samples, methods())
-            if task in DEVELOPMENT and arguments.sweep:
-                found["sweep"][f"{task}/{tempo}"] = measure(samples, sweep())
-            print(f"{task}, {tempo}", flush=True)
-        write(arguments.output, {"tolerance": 2, "episodes": arguments.episodes, **found})
+        for group in arguments.groups:
+            found["methods"][group] = measure(samples_of(group, arguments.episodes, encoder), methods())
+            found["commits"][group] = commit()
+            print(group, flush=True)
+    found["methods"] = {group: found["methods"][group] for group in GROUPS if group in found["methods"]}
+    write(arguments.output, {"tolerance": TOLERANCE, "episodes": arguments.episodes, **found})
     write_docs(json.loads(arguments.output.read_text()))
 
 

@@ -57,8 +57,8 @@ def turn(motion: Motion, onset: int) -> float:
         mean_b (1 - s(b, a)) / max(1 - s(b, r), 1 - s(q, a))
 
     s is the similarity of two frames, r the rest's first frame that has not moved and q its last, b a frame shortly
-    before and a the one shortly after that is about as far from q as b is from r. Going straight back gives 0, going
-    elsewhere 1, going straight on up to 2.
+    before and a the one shortly after that is about as far from q as b is from r. Below 1, the two are nearer to each
+    other than to the rest. Going straight back gives 0; where other patches change than before, distances add up to 2.
 
     Returns:
         The ratio; 2 where there is nothing to compare.
