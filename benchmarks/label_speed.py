@@ -46,6 +46,7 @@ from feat2go.registry import ENCODERS
 
 RESULT = Path(__file__).parent / "results" / "label_speed.json"
 BARE = "bare encoder"
+STATUS = "/proc/self/status"
 # Name -> clustering, and whether there is a cache, empty at first.
 VARIANTS = {
     "trend, no cache": ("trend", False),
@@ -118,15 +119,17 @@ def peak_bytes(words: Sequence[str]) -> int:
     Raises:
         RuntimeError: if it fails.
     """
-    process = subprocess.Popen(
-        [sys.executable, "-m", "feat2go.cli.main", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"feat2go {' '.join(words)} ended with {process.returncode}")
-    # Linux counts in KiB.
-    return usage.ru_maxrss * 1024
+    # What the system says of a child that has ended includes what its parent held when it was started.
+    script = f"import sys; from feat2go.cli.main import main; main(sys.argv[1:]); print(open({STATUS!r}).read())"
+    ended = subprocess.run([sys.executable, "-c", script, *words], capture_output=True, text=True, check=False)
+    if ended.returncode:
+        raise RuntimeError(f"feat2go {' '.join(words)} ended with {ended.returncode}: {ended.stderr}")
+    return status_bytes("VmHWM", ended.stdout)
+
+
+def status_bytes(field: str, status: str) -> int:
+    """A field in KiB of what Linux says of a process."""
+    return next(1024 * int(line.split()[1]) for line in status.splitlines() if line.startswith(f"{field}:"))
 
 
 def measure_memory(scratch: Path, num_episodes: int) -> dict[str, Any]:

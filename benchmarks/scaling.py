@@ -29,7 +29,6 @@ os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS
 import json
 import math
 import multiprocessing
-import resource
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -43,7 +42,7 @@ import torch
 from fit import write_config
 from interleaved import Clock
 from kill_resume import Training
-from label_speed import collect
+from label_speed import STATUS, collect, status_bytes
 from lightning.pytorch import Callback
 from record import write
 
@@ -64,6 +63,7 @@ RESULT = Path(__file__).parent / "results" / "scaling.json"
 MINIBATCH = 256
 MIB = 2**20
 DATASET_SIZES = (25, 50, 100, 200)
+NUM_PIXELS = (32**2, 64**2, 128**2, 256**2)
 
 
 class Cost(NamedTuple):
@@ -113,10 +113,10 @@ def cost_of(work: Callable[[], None], warm_up: Callable[[], None]) -> Cost:
     warm_up()
     # Peaks of the warm-up are forgotten.
     Path("/proc/self/clear_refs").write_text("5")
-    before, start = _status_bytes("VmRSS"), time.process_time()
+    before, start = _bytes("VmRSS"), time.process_time()
     work()
     seconds = time.process_time() - start
-    return Cost(seconds, max(_status_bytes("VmHWM") - before, MIB))
+    return Cost(seconds, max(_bytes("VmHWM") - before, MIB))
 
 
 class NoteCost(Callback):
@@ -132,7 +132,7 @@ class NoteCost(Callback):
 
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
         self._clock.stop()
-        cost = Cost(median(self._clock.wall[1:]), 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+        cost = Cost(median(self._clock.wall[1:]), _bytes("VmHWM"))
         (Path(trainer.default_root_dir) / f"rank{trainer.global_rank}.json").write_text(json.dumps(cost))
 
 
@@ -189,11 +189,10 @@ def measure(context: Any, dataset: Path, repeats: int) -> dict[str, Any]:
 
         return cost_at
 
-    side_of = {side**2: side for side in (32, 64, 128, 256)}
     return {
         "environments": measure_axis((32, 64, 128, 256), apart(_with_envs, 4), repeats),
         "horizon": measure_axis((16, 32, 64, 128), apart(_with_steps, 2), repeats),
-        "image size": measure_axis(tuple(side_of), apart(_with_pixels, 16**2), repeats),
+        "image size": measure_axis(NUM_PIXELS, apart(_with_pixels, 16**2), repeats),
         "dataset": measure_axis(DATASET_SIZES, apart(_with_episodes, 2, dataset=dataset), repeats),
     }
 
@@ -214,9 +213,8 @@ def _with_episodes(size: int, dataset: Path) -> None:
     label(dataset, size)
 
 
-def _status_bytes(field: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(1024 * int(line.split()[1]) for line in lines if line.startswith(f"{field}:"))
+def _bytes(field: str) -> int:
+    return status_bytes(field, Path(STATUS).read_text())
 
 
 def main() -> None:

@@ -40,12 +40,18 @@ class StopAtNotFinite(Callback):
         self._loss = loss.detach()
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Any) -> None:
-        gradients = {name: local(p.grad) for name, p in pl_module.named_parameters() if p.grad is not None}
-        is_finite = self._loss.isfinite()
-        for norm in torch._foreach_norm(list(gradients.values())):
-            is_finite = is_finite & norm.isfinite().to(is_finite.device)
-        found = [] if is_finite else ["loss"] if not self._loss.isfinite() else _not_finite(gradients.items())
+        learned = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        norms = torch._foreach_norm([local(p.grad) for p in learned])
+        # Finite only if all of them are. It may overflow where they are: then nothing is found.
+        total = sum((norm.to(self._loss.device) for norm in norms), self._loss)
+        found = [] if total.isfinite() else self._found(pl_module)
         stop_if_any(trainer, found, self._batch, "gradients")
+
+    def _found(self, pl_module: LightningModule) -> list[str]:
+        if not self._loss.isfinite():
+            return ["loss"]
+        named = pl_module.named_parameters()
+        return _not_finite((name, local(p.grad)) for name, p in named if p.grad is not None)
 
 
 def stop_if_any(trainer: Any, found: list[str], record: Any, otherwise: str) -> None:
