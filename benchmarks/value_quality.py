@@ -2,8 +2,8 @@
 
 ``python benchmarks/value_quality.py [--tasks PushCube-v1 StackCube-v1 tabletop] [--folder FOLDER]`` collects plain
 demonstrations, labels them by ``configs/label_quality.yaml`` and fits the value model of
-``configs/value_quality.yaml``, all through ``feat2go``. With a folder, demonstrations stay there, and an interrupted
-run goes on from them.
+``configs/value_quality.yaml``, all through ``feat2go``. With a folder, demonstrations and labels stay there, and
+an interrupted run goes on from them.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import record
+
+from feat2go.core.ordering import pair_accuracy, voc
+from feat2go.progress import read_labels
 
 RESULT = Path(__file__).parent / "results" / "value_quality.json"
 # The tabletop draws its objects, receptacles and their colours anew in each episode, and its episodes cost little.
@@ -43,18 +46,29 @@ def measure(task: str, folder: Path, scratch: Path) -> dict[str, Any]:
     demonstrations, value = folder / task / "demonstrations", scratch / task / "value"
     noise = "--env.init_args.expert_noise=0.03"
     feat2go("collect", *environment(task), noise, f"--output={demonstrations}", f"--num_episodes={num_episodes}")
-    feat2go("label", str(demonstrations), f"--config={LABEL}")
+    labels = demonstrations / "labels.parquet"
+    if not labels.exists():
+        feat2go("label", str(demonstrations), f"--config={LABEL}")
     feat2go(
         "fit",
         f"--config={VALUE}",
         f"--run_dir={value}",
         f"--data.init_args.dataset=[{demonstrations}]",
-        f"--data.init_args.labels=[{demonstrations / 'labels.parquet'}]",
+        f"--data.init_args.labels=[{labels}]",
     )
     with (value / "metrics.csv").open() as lines:
         last = [row for row in csv.DictReader(lines) if row["val/voc"]][-1]
     measured = {name: float(last[f"val/{name}"]) for name in ("voc", "pair_accuracy", "mae")}
-    return {"task": task, "num_episodes": num_episodes, **measured}
+    return {"task": task, "num_episodes": num_episodes, **measured, "target": target_order(labels)}
+
+
+def target_order(labels: Path) -> dict[str, float]:
+    """VOC and pair accuracy of the targets themselves: what a network that learned them exactly would reach."""
+    targets = [track.target for track in read_labels(labels).values()]
+    return {
+        name: sum(metric(target) for target in targets) / len(targets)
+        for name, metric in (("voc", voc), ("pair_accuracy", pair_accuracy))
+    }
 
 
 def main() -> None:
