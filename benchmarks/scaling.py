@@ -10,7 +10,7 @@ could grow there. Memory is the peak above what the process held before, and at 
 
 - ``environments`` and ``horizon``: a PPO iteration on the tabletop with tiny_vla: rollout, advantages, and one pass of
   updates in minibatches of 256.
-- ``image size``: the same against the number of pixels of a picture, which is what is rendered, stored and convolved;
+- ``pixels``: the same against the number of pixels of a picture, which is what is rendered, stored and convolved;
   the policy sees every pixel. Against the side, each exponent would be twice as large for the same cost.
 - ``dataset``: labelling with pixels as features, against the number of episodes.
 - ``ranks``: an iteration of ``feat2go fit`` with DDP, where each process has environments of its own. Each does as much
@@ -192,7 +192,7 @@ def measure(context: Any, dataset: Path, repeats: int) -> dict[str, Any]:
     return {
         "environments": measure_axis((32, 64, 128, 256), apart(_with_envs, 4), repeats),
         "horizon": measure_axis((16, 32, 64, 128), apart(_with_steps, 2), repeats),
-        "image size": measure_axis(NUM_PIXELS, apart(_with_pixels, 16**2), repeats),
+        "pixels": measure_axis(NUM_PIXELS, apart(_with_pixels, 16**2), repeats),
         "dataset": measure_axis(DATASET_SIZES, apart(_with_episodes, 2, dataset=dataset), repeats),
     }
 
