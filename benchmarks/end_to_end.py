@@ -5,9 +5,10 @@ python benchmarks/end_to_end.py --output benchmarks/results/end_to_end.json
 One iteration is a rollout of the tabletop and the update on it. Environment, network, length of the rollout, epochs and
 minibatches are those of configs/ppo_tabletop.yaml, with the reward of success, so that no value model takes part. All
 libraries use the same network (tiny_vla, 256 tokens for each number of an action), Adam, a loss of the same terms and
-as many threads, in one process, one after the other and then the other way round. feat2go runs as ``feat2go fit`` does:
-`PolicyModule` and `RolloutDataModule` under a Lightning Trainer, without a logger, checkpoints or validation; once as
-it is and once double-buffered. The ratio is the median over the rounds, to the faster of the other two in each.
+as many threads, one after the other and then the other way round. feat2go runs as ``feat2go fit`` does, `PolicyModule`
+and `RolloutDataModule` under a Lightning Trainer, without a logger, checkpoints or validation: once as it is, once
+double-buffered, and once with ``trainer.devices: 2``, two processes that share out the environments, the minibatches
+and the threads. The ratio is the median over the rounds, to the faster of the other two in each.
 """
 
 from __future__ import annotations
@@ -19,11 +20,14 @@ import os
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
 
 import logging
+import multiprocessing
+import socket
 import statistics
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -43,7 +47,7 @@ from feat2go.rewards import Sparse
 from feat2go.training import PolicyModule, RolloutDataModule
 
 PEERS = {"stable_baselines3": StableBaselines3, "torchrl": TorchRL}
-OURS = ("feat2go", "feat2go_double_buffered")
+OURS = ("feat2go", "feat2go_double_buffered", "feat2go_two_processes")
 
 
 class Clock(Callback):
@@ -56,8 +60,8 @@ class Clock(Callback):
         self.ends.append(time.perf_counter())
 
 
-def feat2go_seconds(work: Workload, num_iterations: int, double_buffered: bool) -> float:
-    """Of so many iterations, after one that doesn't count."""
+def feat2go_seconds(work: Workload, num_iterations: int, double_buffered: bool = False, devices: int = 1) -> float:
+    """Of so many iterations, after one that doesn't count; ``work`` is that of one process."""
     torch.manual_seed(0)
     num_envs = work.env["num_envs"] // 2 if double_buffered else work.env["num_envs"]
     module = PolicyModule(
@@ -84,7 +88,8 @@ def feat2go_seconds(work: Workload, num_iterations: int, double_buffered: bool) 
     with tempfile.TemporaryDirectory() as scratch:
         trainer = Trainer(
             accelerator="cpu",
-            devices=1,
+            devices=devices,
+            strategy="auto" if devices == 1 else "ddp",
             max_epochs=1 + num_iterations,
             gradient_clip_val=work.max_grad_norm,
             limit_val_batches=0,
@@ -97,6 +102,47 @@ def feat2go_seconds(work: Workload, num_iterations: int, double_buffered: bool) 
         )
         trainer.fit(module, datamodule=data)
     return clock.ends[-1] - clock.ends[0]
+
+
+def two_process_seconds(work: Workload, num_iterations: int) -> float:
+    """The same work in two processes, as torchrun would start them, each with half of the environments and threads."""
+    half = replace(work, env={**work.env, "num_envs": work.env["num_envs"] // 2})
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        port = probe.getsockname()[1]
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    num_threads = max(1, torch.get_num_threads() // 2)
+    processes = [
+        context.Process(target=run_rank, args=(rank, port, half, num_iterations, num_threads, theirs))
+        for rank in range(2)
+    ]
+    for process in processes:
+        process.start()
+    # Here, only the two processes hold it: if both fail, nothing is left to wait for.
+    theirs.close()
+    seconds: float = ours.recv()
+    for process in processes:
+        process.join()
+    return seconds
+
+
+def run_rank(rank: int, port: int, work: Workload, num_iterations: int, num_threads: int, answer: Any) -> None:
+    """One of the two."""
+    job = {"WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2, "RANK": rank, "LOCAL_RANK": rank, "GROUP_RANK": 0}
+    address = {"MASTER_ADDR": "localhost", "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "benchmark"}
+    os.environ.update({name: str(value) for name, value in {**job, **address}.items()})
+    be_quiet()
+    torch.set_num_threads(num_threads)
+    seconds = feat2go_seconds(work, num_iterations, devices=2)
+    if rank == 0:
+        answer.send(seconds)
+
+
+def be_quiet() -> None:
+    """The figures are what is of interest."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="lightning|torchrl|tensordict|stable_baselines3")
 
 
 def peer_seconds(peer: Callable[[Workload], Any], work: Workload, num_iterations: int) -> float:
@@ -123,16 +169,18 @@ def workload(num_envs: int | None, num_steps: int | None) -> Workload:
     )
 
 
-def measure(work: Workload, rounds: int, num_iterations: int) -> dict[str, list[float]]:
-    """Library -> steps per second in each round."""
-    runs: dict[str, Callable[[], float]] = {
-        name: lambda double_buffered=name != "feat2go": feat2go_seconds(work, num_iterations, double_buffered)
-        for name in OURS
-    }
+def measure(work: Workload, names: Sequence[str], rounds: int, num_iterations: int) -> dict[str, list[float]]:
+    """Of these libraries: steps per second in each round."""
+    ours: tuple[Callable[[], float], ...] = (
+        lambda: feat2go_seconds(work, num_iterations),
+        lambda: feat2go_seconds(work, num_iterations, double_buffered=True),
+        lambda: two_process_seconds(work, num_iterations),
+    )
+    runs = dict(zip(OURS, ours, strict=True))
     runs |= {name: lambda peer=peer: peer_seconds(peer, work, num_iterations) for name, peer in PEERS.items()}
-    rates: dict[str, list[float]] = {name: [] for name in runs}
+    rates: dict[str, list[float]] = {name: [] for name in names}
     for number in range(rounds):
-        for name in list(runs) if number % 2 == 0 else reversed(list(runs)):
+        for name in names if number % 2 == 0 else reversed(names):
             rates[name].append(num_iterations * work.num_rows / runs[name]())
             print(f"round {number + 1}: {name} {rates[name][-1]:,.0f} steps/s", flush=True)
     return rates
@@ -149,17 +197,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--iterations", type=int, default=4, help="that count, of each library in each round")
+    parser.add_argument("--iterations", type=int, default=3, help="that count, of each library in each round")
     parser.add_argument("--num-threads", type=int, default=os.cpu_count(), help="of PyTorch, for all")
     parser.add_argument("--num-envs", type=int, help="in place of the config's")
     parser.add_argument("--num-steps", type=int, help="actions of a rollout, in place of the config's")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.num_threads)
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="lightning|torchrl|tensordict|stable_baselines3")
+    be_quiet()
 
     work = workload(arguments.num_envs, arguments.num_steps)
-    rates = measure(work, arguments.rounds, arguments.iterations)
+    rates = measure(work, (*OURS, *PEERS), arguments.rounds, arguments.iterations)
     result = {
         "env": "tabletop",
         "num_envs": work.env["num_envs"],
