@@ -101,9 +101,9 @@ class RowOfCheckpoint(Callback):
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """In every process: what is logged is computed from what all have."""
-        progress = trainer.fit_loop.epoch_progress.current
+        progress = trainer.fit_loop.epoch_progress.current.state_dict()
         # In the middle of an epoch there is nothing to log yet.
-        if progress.processed == progress.completed:
+        if progress["processed"] == progress["completed"]:
             return
         # Validation has rows of its own, which are written before.
         logged = {name: float(x) for name, x in trainer.logged_metrics.items() if not name.startswith("val/")}
