@@ -84,15 +84,15 @@ def direction(rng: np.random.Generator) -> np.ndarray:
 
 
 def replayed(env: ManiSkill, episode: Episode) -> np.ndarray:
-    """The pictures of an episode, carried out again: the simulation repeats itself to the bit."""
-    frames = [env.reset([episode.seed]).images["base"][0]]
+    """The pictures of an episode, carried out again: the simulation repeats itself."""
+    observations = [env.reset([episode.seed])]
     for action in np.asarray(episode.actions):
         step = env.step(action[None, None])
-        last = step.final_observation if len(step.final_index) else step.observation
-        frames.append(last.images["base"][0])
-    if len(frames) != len(episode):
-        raise RuntimeError(f"episode '{episode.uid}' ended after {len(frames)} of its {len(episode)} frames")
-    return torch.stack(frames).numpy()
+        observations.append(step.final_observation if len(step.final_index) else step.observation)
+    states = np.concatenate([observation.state for observation in observations])
+    if states.shape != np.shape(episode.state) or not np.allclose(states, episode.state, atol=1e-4):
+        raise RuntimeError(f"episode '{episode.uid}' went another way when it was carried out again")
+    return torch.cat([observation.images["base"] for observation in observations]).numpy()
 
 
 def measure(task: str, num_episodes: int, severities: Sequence[int], encoder: CachedEncoder) -> list[dict[str, Any]]:
