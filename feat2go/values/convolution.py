@@ -10,7 +10,7 @@ from torch import Tensor, nn
 class ConvolutionTrunk(nn.Module):
     """A 3x3 convolution over the grid of patches, and others of stride 2 until 2x2 are left; then a linear layer.
 
-    Which patch is where stays known, so that a few hundred steps are enough where a transformer has to learn it.
+    Which patch is where stays known to the end, and it is much less work than attention.
 
     Args:
         num_patches: of the encoder, in a square grid.
