@@ -71,12 +71,16 @@ class Arm:
     @property
     def yaw(self) -> float:
         """Rotation of the gripper about the vertical, in radians. Its fingers lie across it."""
-        return float(self._turned.as_euler("ZYX")[0])
+        # Of the axis that stays level whatever the pitch.
+        across = self._turned.apply([0, 1, 0])
+        return float(np.arctan2(-across[0], across[1]))
 
     @property
     def present_pitch(self) -> float:
         """What ``pitch`` is now, in radians."""
-        return float(self._turned.as_euler("ZYX")[1])
+        upright = Rotation.from_euler("z", -self.yaw) * self._turned
+        along = upright.apply([1, 0, 0])
+        return float(np.arctan2(-along[2], along[0]))
 
     def position_of(self, actor: Any) -> Position:
         """(3,) in metres."""
@@ -134,16 +138,17 @@ class Arm:
         speed: float = 1.0,
         max_steps: int = 40,
         tilt: Callable[[], float] | None = None,
+        tilt_tolerance: float = _TILT_TOLERANCE_RAD,
     ) -> Motion:
         """Bring a grasped body to ``target``, until it is within ``tolerance`` metres or lost.
 
-        ``tilt`` says by how many radians the body must still be pitched forward.
+        ``tilt`` says by how many radians the body must still be pitched forward, to within ``tilt_tolerance``.
         """
         yield from self._begin_phase(CLOSED)
         for _ in range(round(max_steps / self._speed)):
             missing = target() - self.position_of(actor)
             missing_turn = tilt() if tilt else 0.0
-            is_there = np.linalg.norm(missing) < tolerance and missing_turn < _TILT_TOLERANCE_RAD
+            is_there = np.linalg.norm(missing) < tolerance and abs(missing_turn) < tilt_tolerance
             if is_there or not self.is_grasping(actor):
                 return
             if tilt:

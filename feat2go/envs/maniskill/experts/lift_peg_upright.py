@@ -13,7 +13,10 @@ _HOVER_M = 0.08
 _GRASP_AHEAD_M = 0.05
 # Nearer to the robot, the wrist reaches its limit before the hand points forward.
 _NEAREST_M = 0.23
-_LIFT_M = 0.02
+# So high that the lower end stays clear of the table while the peg turns and sinks a little; else it slips.
+_LIFT_M = 0.045
+# The wrist turns the rest of the way on the way down: it reaches further there.
+_NEARLY_UPRIGHT_RAD = 0.25
 _UPRIGHT_RAD = 0.06
 
 
@@ -27,8 +30,11 @@ def lift_peg_upright(arm: Arm) -> Motion:
         return np.array([max(x, _NEAREST_M), y, standing + height])
 
     def tilt() -> float:
-        """Between the peg and the vertical, in rad."""
-        return float(np.arccos(min(1.0, abs(arm.direction_of(peg)[2]))))
+        """From the vertical to the end that the hand is at, in rad; negative where it has been pitched too far."""
+        end = arm.direction_of(peg)
+        if end @ (arm.position - arm.position_of(peg)) < 0:
+            end = -end
+        return float(np.arctan2(end[0] * np.cos(arm.yaw) + end[1] * np.sin(arm.yaw), end[2]))
 
     while True:
         arm.pitch = 0.0
@@ -37,10 +43,12 @@ def lift_peg_upright(arm: Arm) -> Motion:
             yield from arm.move(lambda: above(arm.position, 0.05), OPEN, tolerance=0.01, max_steps=2)
             continue
         yield from arm.lift(peg, standing + _LIFT_M)
-        yield from arm.carry(peg, lambda: place(_LIFT_M), tolerance=0.02, speed=0.3, max_steps=70, tilt=tilt)
-        yield from arm.carry(peg, lambda: place(0), tolerance=0.001, speed=0.4, max_steps=12, tilt=tilt)
+        yield from arm.carry(
+            peg, lambda: place(_LIFT_M), 0.02, speed=0.3, max_steps=70, tilt=tilt, tilt_tolerance=_NEARLY_UPRIGHT_RAD
+        )
+        yield from arm.carry(peg, lambda: place(0), tolerance=0.001, speed=0.3, max_steps=30, tilt=tilt)
         yield from arm.hold(OPEN, 2)
-        while tilt() < _UPRIGHT_RAD:
+        while abs(tilt()) < _UPRIGHT_RAD:
             yield from arm.hold(OPEN, 1)
 
 
