@@ -15,13 +15,12 @@ TIMES = ("rollout/env_steps_per_s", "rollout/reward_share_of_time", "train/sampl
 DECISIONS_PER_ROLLOUT = 3
 UPDATES_PER_ROLLOUT = 2
 
-SIZES = {"chunk": 2, "action_dim": 7}
 
-def config(folder, env=None, policy=None, **trainer):
+def config(folder, env=None, **trainer):
     """A fit with dropout, a schedule, validation at a temperature, and episodes longer than a rollout."""
     tabletop = {"num_envs": 2, "image_size": 32, "num_distractors": 0, "max_episode_steps": 7}
-    path = folder / "config_of_test.yaml"
     folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "config_of_test.yaml"
     settings = {
         "seed_everything": 0,
         "run_dir": str(folder / "run"),
@@ -32,7 +31,7 @@ def config(folder, env=None, policy=None, **trainer):
         "model": {
             "class_path": "feat2go.training.PolicyModule",
             "init_args": {
-                "policy": policy or {"class_path": "tiny_vla", "init_args": {**SIZES, "image_size": 32, "width": 16}},
+                "policy": {"class_path": "tiny_vla", "init_args": {"chunk": 2, "image_size": 32, "width": 16}},
                 "algorithm": {"class_path": "ppo", "init_args": {"kl_coef": 0.1}},
                 "optimizer": {"class_path": "torch.optim.Adam", "init_args": {"lr": 1e-2}},
                 "lr_scheduler": {
@@ -78,13 +77,13 @@ def flat(tree, name=""):
     return [(name, tree)]
 
 
-def assert_same_run(a, b):
 def exported(run_dir):
     """All tensors of the policy that a run left."""
     files = (run_dir / "policy").rglob("*.safetensors")
     return {f"{file.name}/{name}": tensor for file in files for name, tensor in load_file(file).items()}
 
 
+def assert_same_run(a, b):
     first, second = (exported(run) for run in (a, b))
     assert first
     assert first.keys() == second.keys()
@@ -114,8 +113,8 @@ ACCIDENTS = [
     {"where": "update", "call": 3 * UPDATES_PER_ROLLOUT + 2},
     {"where": "checkpoint", "call": 3 * 2 + 1},
     {"where": "checkpoint", "call": 3 * 2 + 2},
-]
     {"where": "saved", "call": 3 * 2},
+]
 
 
 @pytest.mark.parametrize("accident", ACCIDENTS, ids=lambda accident: f"{accident['where']}{accident['call']}")
@@ -143,8 +142,8 @@ def test_a_sharded_run_goes_on_too_and_leaves_a_checkpoint_for_one_process(start
     start("fit.py", 2, tmp_path / "killed", words=words(killed, 2, "--ckpt_path=last")).succeed()
     assert_same_run(tmp_path / "whole" / "run", tmp_path / "killed" / "run")
     run = tmp_path / "killed" / "run"
-    exported, saved = load_policy(run).state_dict(), load_policy(run / "checkpoints" / "last.ckpt").state_dict()
-    assert all(torch.equal(exported[name], saved[name]) for name in saved)
+    policy, saved = load_policy(run).state_dict(), load_policy(run / "checkpoints" / "last.ckpt").state_dict()
+    assert all(torch.equal(policy[name], saved[name]) for name in saved)
 
 
 def test_a_dead_process_ends_the_others_with_a_message(start, tmp_path):
@@ -153,6 +152,19 @@ def test_a_dead_process_ends_the_others_with_a_message(start, tmp_path):
     job = start("fit.py", 2, tmp_path, words=words(path, 6), accident=accident)
     assert job.wait() == [1, -9], job.printed()
     assert "another process of this job has ended" in job.outputs[0].read_text()
+
+
+def test_a_full_disk_ends_the_run_and_leaves_the_checkpoint_before(start, tmp_path):
+    path = config(tmp_path, devices=2, strategy="ddp")
+    # The second file of the second iteration.
+    job = start("fit.py", 2, tmp_path, words=words(path, 6), accident={"where": "disk", "call": 4})
+    assert job.wait() == [1, 1], job.printed()
+    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    message = f"feat2go: the checkpoint {last} can't be written: No space left on device. It is as it was before"
+    assert message in job.outputs[0].read_text()
+    assert "another process of this job has ended" in job.outputs[1].read_text()
+    assert checkpoint(tmp_path / "run")["epoch"] == 0
+    assert not list(last.parent.glob(".*")), "nothing half-written is left"
 
 
 def test_not_a_number_stops_all_processes_with_the_batch_on_the_disk(start, tmp_path):

@@ -40,7 +40,10 @@ def after_half_a_file(action, call):
     """Do something when half of the n-th checkpoint is written."""
     save, calls = torch.save, []
 
-    def half(content, file):
+    def half(content, file, **settings):
+        # Tensors on their way to another process are saved too, but not to a file.
+        if isinstance(file, io.BytesIO):
+            return save(content, file, **settings)
         calls.append(file)
         if len(calls) < call:
             return save(content, file)
