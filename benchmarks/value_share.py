@@ -3,9 +3,9 @@
 python benchmarks/value_share.py
 
 ``feat2go fit`` runs the demo's PPO as configs/ppo_pushcube.yaml and configs/ppo_tabletop.yaml have it, with all cores,
-the reward ``terminal_value`` and a value model of the demo's architecture: once as in the demo, with pictures resized
-to 224 pixels, once with pictures as they are. Neither the value model nor the policy has been trained, which changes
-nothing of what an iteration costs, but that no episode ends early.
+the reward ``terminal_value`` and the value models of configs/value_pushcube.yaml and configs/value_tabletop.yaml.
+Neither they nor the policies have been trained, which changes nothing of what an iteration costs, but that no episode
+ends early.
 
 An iteration is from one epoch's start to the next: rollout, reward, updates, log and checkpoint. The reward's part is
 what the run logs itself: ``rollout/reward_share_of_time`` is that of rollout and reward together, from the first
@@ -24,20 +24,19 @@ from statistics import median
 from typing import Any
 
 import torch
+import yaml
 from fit import fit, write_config
 from interleaved import Clock
 from lightning.pytorch import Callback
-from record import write
+from record import ROOT, write
 
 from feat2go.registry import ENCODERS
 from feat2go.values.frozen import FrozenValue
 from feat2go.values.small import SmallValue
 
 RESULT = Path(__file__).parent / "results" / "value_share.json"
-# Environment -> config of its PPO, and the side that its pictures have.
-CONFIGS = {"PushCube-v1": ("ppo_pushcube.yaml", 128), "tabletop": ("ppo_tabletop.yaml", 64)}
-# That the demo's value model resizes pictures to.
-IMAGE_SIZE = 224
+# Environment -> the end of its configs' names.
+CONFIGS = {"PushCube-v1": "pushcube", "tabletop": "tabletop"}
 MEASURED = "measured.json"
 
 
@@ -82,9 +81,18 @@ def reward_seconds(rollout: dict[str, float], num_env_steps: float) -> float:
     return num_env_steps / rollout["env_steps_per_s"] * share / (1 - share)
 
 
-def save_value_model(folder: Path, encoder: str, image_size: int) -> None:
-    """The demo's value model, untrained, on pictures of this side."""
-    value = partial(SmallValue, encoder=partial(ENCODERS.get(encoder), image_size=image_size))
+def value_settings(env: str) -> dict[str, Any]:
+    """Arguments of the demo's value model."""
+    config = yaml.safe_load((ROOT / "configs" / f"value_{CONFIGS[env]}.yaml").read_text())
+    settings: dict[str, Any] = config["model"]["init_args"]["value"]["init_args"]
+    return settings
+
+
+def save_value_model(folder: Path, settings: Mapping[str, Any]) -> None:
+    """The small value model with these settings, untrained."""
+    encoder = settings["encoder"]
+    make_encoder = partial(ENCODERS.get(encoder["class_path"]), **encoder["init_args"])
+    value = partial(SmallValue, **{**settings, "encoder": make_encoder})
     FrozenValue(value(), value).save(folder)
 
 
@@ -109,7 +117,7 @@ def measure(
         "data.init_args.value_model": str(value_model),
         **settings,
     }
-    fit(write_config(CONFIGS[env][0], run_dir, changes))
+    fit(write_config(f"ppo_{CONFIGS[env]}.yaml", run_dir, changes))
     iterations = json.loads((run_dir / MEASURED).read_text())
     return {
         "env": env,
@@ -123,22 +131,20 @@ def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=RESULT, help="JSON file to write")
-    parser.add_argument("--encoder", default="mobilenet_v2", help="of the value model: a registered name")
     parser.add_argument("--iterations", type=int, default=6)
     parser.add_argument("--envs", nargs="+", choices=list(CONFIGS), default=list(CONFIGS))
     arguments = parser.parse_args()
 
+    rows = []
     with tempfile.TemporaryDirectory() as folder:
-        scratch = Path(folder)
-        rows = []
-        settings = [(env, size) for env in arguments.envs for size in (IMAGE_SIZE, CONFIGS[env][1])]
-        for env, image_size in settings:
-            here = scratch / f"{env}_{image_size}"
-            save_value_model(here / "value", arguments.encoder, image_size)
+        for env in arguments.envs:
+            here = Path(folder) / env
+            settings = value_settings(env)
+            save_value_model(here / "value", settings)
             row = measure(env, here / "run", here / "value", arguments.iterations, {})
-            rows.append({"image_size": image_size, **row})
-    origin = {"encoder": arguments.encoder, "num_iterations": arguments.iterations}
-    write(arguments.output, {**origin, "num_threads": torch.get_num_threads(), "rows": rows})
+            rows.append({"image_size": settings["encoder"]["init_args"]["image_size"], **row})
+    record = {"num_iterations": arguments.iterations, "num_threads": torch.get_num_threads(), "rows": rows}
+    write(arguments.output, record)
     for row in rows:
         share, frame_ms = f"{row['share']:.1%} of an iteration", f"{row['ms_per_terminal_frame']} ms per terminal frame"
         print(f"{row['env']}, value model on {row['image_size']} pixels: {share}, {frame_ms}")

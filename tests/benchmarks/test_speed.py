@@ -82,7 +82,8 @@ def test_the_trainer_and_the_loop_of_update_speed_learn_the_same(tmp_path):
 
 def test_value_share(tmp_path):
     value_share = benchmark("value_share")
-    value_share.save_value_model(tmp_path / "value", "pixels", 16)
+    encoder = {"class_path": "pixels", "init_args": {"image_size": 16}}
+    value_share.save_value_model(tmp_path / "value", {**value_share.value_settings("tabletop"), "encoder": encoder})
     row = value_share.measure("tabletop", tmp_path / "run", tmp_path / "value", 2, SMALL_FIT)
     assert 0 < row["share"] < 1
     assert [(i["num_episodes"], i["num_env_steps"]) for i in row["iterations"]] == [(8, 12), (4, 12)]
