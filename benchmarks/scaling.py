@@ -63,7 +63,7 @@ RESULT = Path(__file__).parent / "results" / "scaling.json"
 MINIBATCH = 256
 MIB = 2**20
 DATASET_SIZES = (25, 50, 100, 200)
-NUM_PIXELS = (32**2, 64**2, 128**2, 256**2)
+NUM_PIXELS = (64**2, 128**2, 256**2)
 
 
 class Cost(NamedTuple):
@@ -192,7 +192,7 @@ def measure(context: Any, dataset: Path, repeats: int) -> dict[str, Any]:
     return {
         "environments": measure_axis((32, 64, 128, 256), apart(_with_envs, 4), repeats),
         "horizon": measure_axis((16, 32, 64, 128), apart(_with_steps, 2), repeats),
-        "pixels": measure_axis(NUM_PIXELS, apart(_with_pixels, 16**2), repeats),
+        "pixels": measure_axis(NUM_PIXELS, apart(_with_pixels, 32**2), repeats),
         "dataset": measure_axis(DATASET_SIZES, apart(_with_episodes, 2, dataset=dataset), repeats),
     }
 
