@@ -1,6 +1,6 @@
 """Environment steps per second of whole PPO iterations, beside Stable-Baselines3 and TorchRL.
 
-python benchmarks/end_to_end.py --output benchmarks/results/end_to_end.json
+python benchmarks/end_to_end.py
 
 One iteration is a rollout of the tabletop and the update on it. Environment, network, length of the rollout, epochs and
 minibatches are those of configs/ppo_tabletop.yaml, with the reward of success, so that no value model takes part. All
@@ -46,6 +46,7 @@ from feat2go.policies import TinyVLA
 from feat2go.rewards import Sparse
 from feat2go.training import PolicyModule, RolloutDataModule
 
+RESULT = Path(__file__).parent / "results" / "end_to_end.json"
 PEERS = {"stable_baselines3": StableBaselines3, "torchrl": TorchRL}
 OURS = ("feat2go", "feat2go_double_buffered", "feat2go_two_processes")
 
@@ -195,7 +196,7 @@ def ratio(rates: dict[str, list[float]], name: str) -> float:
 def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
+    parser.add_argument("--output", type=Path, default=RESULT, help="JSON file to write")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--iterations", type=int, default=3, help="that count, of each library in each round")
     parser.add_argument("--num-threads", type=int, default=os.cpu_count(), help="of PyTorch, for all")

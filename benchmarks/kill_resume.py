@@ -1,6 +1,6 @@
 """A training that is killed again and again, and goes on: what is lost, and whether the end is the same.
 
-python benchmarks/kill_resume.py --output benchmarks/results/kill_resume.json
+python benchmarks/kill_resume.py
 python benchmarks/kill_resume.py --env maniskill --runs 1 --kills 2 --iterations 6 \
     --output benchmarks/results/kill_resume_maniskill.json
 python benchmarks/kill_resume.py --env maniskill --processes 2 --runs 1 --kills 1 --iterations 6 \
@@ -41,6 +41,7 @@ from safetensors.torch import load_file
 
 from feat2go.training.checkpoints import read_checkpoint
 
+RESULT = Path(__file__).parent / "results" / "kill_resume.json"
 # A small training from each config: no value model, no start, and episodes longer than a rollout.
 SMALL = "--trainer.enable_progress_bar false --trainer.enable_model_summary false --trainer.accelerator cpu \
 --trainer.check_val_every_n_epoch 3 --model.initial_policy null --model.policy.image_size 16 --model.policy.width 32 \
@@ -199,7 +200,7 @@ def same_parameters(a: Path, b: Path) -> bool:
 def main() -> None:
     """Train, kill, compare and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
+    parser.add_argument("--output", type=Path, default=RESULT, help="JSON file to write")
     parser.add_argument("--env", choices=list(CONFIGS), default="tabletop")
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--iterations", type=int, default=10)

@@ -1,6 +1,6 @@
 """Environment steps per second of the collector over a bare loop of the same policy forward and environment step.
 
-python benchmarks/rollout_speed.py --output benchmarks/results/rollout_speed.json
+python benchmarks/rollout_speed.py
 
 Environment, policy and length of a rollout are those of configs/ppo_tabletop.yaml and configs/ppo_pushcube.yaml; the
 policy is untrained. The bare loop keeps nothing and logs nothing. Both play the same episodes, in turns (A B C A B C).
@@ -36,6 +36,7 @@ from feat2go.rollouts.acting import acting
 from feat2go.rollouts.collector import Collector
 from feat2go.rollouts.turns import EnvsInTurn
 
+RESULT = Path(__file__).parent / "results" / "rollout_speed.json"
 CONFIGS = {"tabletop": "ppo_tabletop", "maniskill": "ppo_pushcube"}
 ENVS: dict[str, Callable[..., Any]] = {"tabletop": Tabletop, "maniskill": ManiSkill}
 
@@ -132,7 +133,7 @@ def measure(name: str, changes: dict[str, Any], num_steps: int | None, repeats: 
 def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
+    parser.add_argument("--output", type=Path, default=RESULT, help="JSON file to write")
     parser.add_argument("--envs", nargs="+", choices=list(CONFIGS), default=list(CONFIGS))
     parser.add_argument("--repeats", type=int, default=9, help="turns of each")
     parser.add_argument("--num-envs", type=int, help="an even number, in place of the config's")

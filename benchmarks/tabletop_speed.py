@@ -1,6 +1,6 @@
 """Rendered frames per second of the tabletop environment on one core.
 
-python benchmarks/tabletop_speed.py --output benchmarks/results/tabletop_speed.json
+python benchmarks/tabletop_speed.py
 
 A random policy in all environments; every step is rendered and returned as a ``Step``; ended episodes are reset. Frames
 per second of processor time are given too: on a busy machine they say more than those of the wall clock.
@@ -23,6 +23,8 @@ from record import write
 
 from feat2go.envs.tabletop import Tabletop
 
+RESULT = Path(__file__).parent / "results" / "tabletop_speed.json"
+
 
 def measure(env: Tabletop, num_steps: int) -> tuple[float, float]:
     """Frames per second of wall time and of processor time, over ``num_steps`` steps of all environments."""
@@ -42,7 +44,7 @@ def measure(env: Tabletop, num_steps: int) -> tuple[float, float]:
 def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
+    parser.add_argument("--output", type=Path, default=RESULT, help="JSON file to write")
     parser.add_argument("--num-envs", type=int, default=64)
     parser.add_argument("--image-size", type=int, default=64, help="pixels")
     parser.add_argument("--num-steps", type=int, default=200, help="per repeat")

@@ -46,6 +46,7 @@ from feat2go.policies.openvla.loading import drop_unused
 from feat2go.policies.openvla.network import OpenVLANetwork
 from feat2go.policies.openvla.prompts import complete_prompt, mask_of
 
+RESULT = Path(__file__).parent / "results" / "vla_size.json"
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
 # On a CPU. Sizes and repeats are only there to be gone through.
 TINY_BATCH_SIZES = (1, 8)
@@ -293,7 +294,7 @@ def show(title: str, rows: list[dict[str, Any]]) -> None:
 def main() -> None:
     """Measure, estimate, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
+    parser.add_argument("--output", type=Path, default=RESULT, help="JSON file to write")
     parser.add_argument("--size", choices=("7b", "tiny"), help="7b on a GPU and tiny on a CPU by default")
     parser.add_argument("--batch-sizes", type=int, nargs="+", help="1 to 128 for 7b, 1 and 8 for tiny by default")
     parser.add_argument("--repeats", type=int, help="of which the fastest counts: 3 for 7b, 1 for tiny by default")
