@@ -213,7 +213,7 @@ class RolloutDataModule(LightningDataModule):
         assert self._collector is not None
         start = time.perf_counter()
         steps_before = self._collector.num_env_steps
-        rank, epoch = trainer.global_rank, trainer.current_epoch
+        rank, epoch = self._world()[0], trainer.current_epoch
         noise = generator(self._seed, rank, "rollout", epoch)
         self._shuffle.manual_seed(generator(self._seed, rank, "shuffle", epoch).initial_seed())
         # Under the plugin's context, so that rollout and update compute in the same precision.
