@@ -10,6 +10,11 @@ from pathlib import Path
 import pytest
 
 JOBS = Path(__file__).parent / "jobs"
+# Imported once, for all processes of all jobs.
+USED = (
+    *("feat2go.cli.training", "feat2go.policies.tiny_vla", "feat2go.envs.tabletop.env", "torch.utils.tensorboard"),
+    *("feat2go.policies.openvla.oft", "peft.tuners.lora"),
+)
 TIMEOUT_S = 240
 
 
@@ -67,7 +72,7 @@ class Job:
 def start():
     """A function that starts a job: its file in ``jobs/``, the number of processes, its folder and its settings."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["feat2go.cli.training", "feat2go.policies.tiny_vla", "feat2go.envs.tabletop.env"])
+    context.set_forkserver_preload([*USED])
 
     def start(name, world_size, folder, **settings):
         return Job(context, name, world_size, folder, **settings)

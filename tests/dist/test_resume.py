@@ -6,6 +6,7 @@ import itertools
 import pytest
 import torch
 import yaml
+from checkpoints import make_openvla
 from safetensors.torch import load_file
 
 from feat2go.policies import load_policy
@@ -14,9 +15,10 @@ from feat2go.policies import load_policy
 TIMES = ("rollout/env_steps_per_s", "rollout/reward_share_of_time", "train/samples_per_s")
 DECISIONS_PER_ROLLOUT = 3
 UPDATES_PER_ROLLOUT = 2
+SIZES = {"chunk": 2, "action_dim": 7}
 
 
-def config(folder, env=None, **trainer):
+def config(folder, env=None, policy=None, **trainer):
     """A fit with dropout, a schedule, validation at a temperature, and episodes longer than a rollout."""
     tabletop = {"num_envs": 2, "image_size": 32, "num_distractors": 0, "max_episode_steps": 7}
     folder.mkdir(parents=True, exist_ok=True)
@@ -31,7 +33,7 @@ def config(folder, env=None, **trainer):
         "model": {
             "class_path": "feat2go.training.PolicyModule",
             "init_args": {
-                "policy": {"class_path": "tiny_vla", "init_args": {"chunk": 2, "image_size": 32, "width": 16}},
+                "policy": policy or {"class_path": "tiny_vla", "init_args": {**SIZES, "image_size": 32, "width": 16}},
                 "algorithm": {"class_path": "ppo", "init_args": {"kl_coef": 0.1}},
                 "optimizer": {"class_path": "torch.optim.Adam", "init_args": {"lr": 1e-2}},
                 "lr_scheduler": {
@@ -131,19 +133,34 @@ def test_a_killed_run_loses_the_iteration_in_flight_and_goes_on_to_the_bit(whole
     assert not list((tmp_path / "run" / "checkpoints").glob(".*")), "nothing half-written is left"
 
 
-def test_a_sharded_run_goes_on_too_and_leaves_a_checkpoint_for_one_process(start, tmp_path):
-    for name in ("whole", "killed"):
-        (tmp_path / name).mkdir()
-    sharded = {"devices": 2, "strategy": "fsdp2"}
-    whole, killed = (config(tmp_path / name, **sharded) for name in ("whole", "killed"))
-    start("fit.py", 2, tmp_path / "whole", words=words(whole, 2)).succeed()
-    accident = {"where": "update", "call": UPDATES_PER_ROLLOUT + 1}
-    assert start("fit.py", 2, tmp_path / "killed", words=words(killed, 2), accident=accident).wait()[0] == -9
-    start("fit.py", 2, tmp_path / "killed", words=words(killed, 2, "--ckpt_path=last")).succeed()
-    assert_same_run(tmp_path / "whole" / "run", tmp_path / "killed" / "run")
-    run = tmp_path / "killed" / "run"
-    policy, saved = load_policy(run).state_dict(), load_policy(run / "checkpoints" / "last.ckpt").state_dict()
-    assert all(torch.equal(policy[name], saved[name]) for name in saved)
+def test_sharded_runs_go_on_too_and_leave_checkpoints_for_one_process(start, tmp_path):
+    """One of a large policy with adapters is killed; one in half precision comes to its end and is prolonged."""
+    base = make_openvla(tmp_path / "openvla_oft")
+    adapters = {"checkpoint": str(base), **SIZES, "lora_rank": 2, "lora_exclude": ["lm_head"]}
+    large = {"policy": {"class_path": "openvla_oft", "init_args": adapters}}
+
+    def job(name, num_half, *more, **settings):
+        half, killed = (
+            config(tmp_path / name / kind, devices=2, strategy="fsdp2", **different)
+            for kind, different in (("half", {"precision": "bf16-true"}), ("adapters", large))
+        )
+        before = [words(half, num_half, *more)]
+        return start("fit.py", 2, tmp_path / name, before=before, words=words(killed, 2, *more), **settings)
+
+    job("whole", 2).succeed()
+    # In the second iteration of the second run.
+    accident = {"where": "update", "call": 2 * UPDATES_PER_ROLLOUT + 1}
+    killed = job("killed", 1, accident=accident)
+    assert killed.wait()[0] == -9, killed.printed()
+    assert [checkpoint(tmp_path / "killed" / kind / "run")["epoch"] for kind in ("half", "adapters")] == [0, 0]
+    job("killed", 2, "--ckpt_path=last").succeed()
+    for kind, dtype in (("half", torch.bfloat16), ("adapters", torch.float32)):
+        run = tmp_path / "killed" / kind / "run"
+        assert_same_run(tmp_path / "whole" / kind / "run", run)
+        policy, saved = load_policy(run).state_dict(), load_policy(run / "checkpoints" / "last.ckpt").state_dict()
+        assert all(torch.equal(policy[name], saved[name]) for name in saved)
+        tensors = [*exported(run).values(), *checkpoint(run)["state_dict"].values()]
+        assert {tensor.dtype for tensor in tensors if tensor.is_floating_point()} == {dtype}
 
 
 def test_a_dead_process_ends_the_others_with_a_message(start, tmp_path):
