@@ -6,17 +6,12 @@ from pathlib import Path
 
 import pytest
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-
 
 @pytest.mark.parametrize("name", ["robustness", "put_on_value", "maniskill_experts"])
 def test_the_docs_have_the_table_of_the_last_run(name, tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(BENCHMARKS)
     benchmark = importlib.import_module(name)
     page = shutil.copy(benchmark.DOCS, tmp_path)
     monkeypatch.setattr(benchmark, "DOCS", Path(page))
-    if name == "put_on_value" and not benchmark.RESULT.is_file():
-        pytest.skip("not measured yet")
     before = Path(page).read_text()
     benchmark.write_docs()
     assert Path(page).read_text() == before

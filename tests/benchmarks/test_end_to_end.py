@@ -1,24 +1,10 @@
 import importlib
-from pathlib import Path
 
 import pytest
 import torch
 
 pytest.importorskip("stable_baselines3")
 pytest.importorskip("torchrl")
-
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def benchmarks():
-    """Importable, as they are for each other when one is run."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(BENCHMARKS)
-        for variable in VARIABLES:
-            patch.setenv(variable, "1")
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -1,23 +1,18 @@
-import importlib.util
+import importlib
 import json
 import sys
 from pathlib import Path
 
 import pytest
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-
 
 @pytest.fixture
 def record():
-    spec = importlib.util.spec_from_file_location("record", BENCHMARKS / "record.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return importlib.import_module("record")
 
 
-def test_the_origin_stands_beside_the_result(record, tmp_path, monkeypatch):
-    script, output = str(BENCHMARKS / "tabletop_speed.py"), str(tmp_path / "out.json")
+def test_the_origin_stands_beside_the_result(record, benchmarks, tmp_path, monkeypatch):
+    script, output = str(benchmarks / "tabletop_speed.py"), str(tmp_path / "out.json")
     monkeypatch.setattr(sys, "argv", [script, "--output", output, "--num-envs", "64"])
     record.write(output, {"frames_per_s": [1.5]})
     written = json.loads(Path(output).read_text())

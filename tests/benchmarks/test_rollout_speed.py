@@ -1,20 +1,4 @@
 import importlib
-from pathlib import Path
-
-import pytest
-
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def benchmarks():
-    """Importable, as they are for each other when one is run."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(BENCHMARKS)
-        for variable in VARIABLES:
-            patch.setenv(variable, "1")
-        yield
 
 
 def test_all_three_ways_take_their_turns():

@@ -2,13 +2,9 @@
 
 import importlib
 import json
-import os
-import sys
-from pathlib import Path
 
 import pytest
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 SMALL_FIT = {
     "trainer.enable_progress_bar": False,
     "trainer.enable_model_summary": False,
@@ -20,14 +16,6 @@ SMALL_FIT = {
     "data.init_args.env.init_args.max_episode_steps": 2,
     "data.init_args.env.init_args.image_size": 32,
 }
-
-
-@pytest.fixture(autouse=True)
-def benchmarks(monkeypatch):
-    """Importable, as they are for each other when one is run; and nothing global is left behind."""
-    monkeypatch.syspath_prepend(BENCHMARKS)
-    monkeypatch.setattr(sys, "argv", ["feat2go"])
-    monkeypatch.setitem(os.environ, "PL_GLOBAL_SEED", "0")
 
 
 def benchmark(name):
@@ -113,8 +101,7 @@ def test_each_point_of_scaling_costs_something(tmp_path):
         assert cost.bytes >= 2**20
 
 
-def test_each_result_that_is_there_is_whole():
+def test_each_result_is_of_its_benchmark(benchmarks):
     for name in ("label_speed", "update_speed", "value_share", "scaling"):
-        path = BENCHMARKS / "results" / f"{name}.json"
-        if path.is_file():
-            assert json.loads(path.read_text())["command"].startswith(f"python benchmarks/{name}.py")
+        result = json.loads((benchmarks / "results" / f"{name}.json").read_text())
+        assert result["command"].startswith(f"python benchmarks/{name}.py")

@@ -1,5 +1,4 @@
 import importlib
-from pathlib import Path
 
 import pytest
 import torch
@@ -10,16 +9,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from feat2go.policies import OpenVLA, OpenVLAOFT
 from feat2go.policies.openvla.configuration import OpenVLAConfig
-
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def benchmarks():
-    """Importable, as they are for each other when one is run."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(BENCHMARKS)
-        yield
 
 
 @pytest.fixture(scope="module")
