@@ -11,15 +11,19 @@ from typing import Any
 from feat2go.core.files import atomic_write
 
 ROOT = Path(__file__).parents[1]
-# Of a result: what was measured, the figure, and the script with its arguments.
-Describe = Callable[[dict[str, Any]], Iterator[tuple[str, str, str]]]
+# Of a result: what was measured, and the figure.
+Describe = Callable[[dict[str, Any]], Iterator[tuple[str, str]]]
 MARKS = ("<!-- measured: begin -->\n", "<!-- measured: end -->\n")
 
 
 def table(sections: dict[str, Describe]) -> str:
     """In Markdown; a benchmark that has left no JSON is missing."""
-    rows = [row for name, describe in sections.items() if (result := _read(name)) for row in describe(result)]
-    lines = [f"| {what} | {figure} | `python benchmarks/{command}` |" for what, figure, command in rows]
+    lines = [
+        f"| {what} | {figure} | `python benchmarks/{_script(result)}` |"
+        for name, describe in sections.items()
+        if (result := _read(name))
+        for what, figure in describe(result)
+    ]
     return "\n".join(["| what | measured | with |", "|---|---|---|", *lines]) + "\n"
 
 
@@ -29,7 +33,7 @@ def _read(name: str) -> dict[str, Any]:
     return result
 
 
-def _demo(result: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+def _demo(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
     before, after = (_interval(result[run]) for run in ("before", "after"))
     task = DEMO_TASKS[_script(result).partition("--env ")[2]]
     minutes, load = result["total_seconds"] / 60, result["machine"]["load_average"]
@@ -37,21 +41,19 @@ def _demo(result: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     yield (
         f"demo, {task}: success of the imitation start and after {steps:,} steps of PPO, {episodes} episodes each",
         f"{before} → {after}",
-        _script(result),
     )
-    yield f"demo, {task}: duration after installation, {_cpus(result, load)}", f"{minutes:.1f} min", _script(result)
+    yield f"demo, {task}: duration after installation, {_cpus(result, load)}", f"{minutes:.1f} min"
 
 
-def _values(result: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+def _values(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for row in result["rows"]:
         yield (
             f"value model on held-out expert episodes of {row['task']}: VOC, pair accuracy",
             f"{row['voc']:.3f}, {row['pair_accuracy']:.3f}",
-            _script(result),
         )
 
 
-def _audit(result: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+def _audit(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
     measured = {group.split("/")[0] for group in result["methods"]}
     tasks = [task for task in KEPT_ASIDE if task in measured]
     for name in ("strokes", "trend"):
@@ -63,16 +65,15 @@ def _audit(result: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
         yield (
             f"targets of `{name}` on {', '.join(tasks)}: VOC; boundary F1, and of as many uniform stages",
             f"{voc:.3f}; {f1:.2f}, {uniform:.2f}",
-            _script(result),
         )
 
 
-def _tabletop(result: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+def _tabletop(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
     slowest, fastest = min(result["frames_per_s"]), max(result["frames_per_s"])
-    yield "tabletop, 64 environments, 64x64, one thread", f"{slowest:,.0f} to {fastest:,.0f} frames/s", _script(result)
+    yield "tabletop, 64 environments, 64x64, one thread", f"{slowest:,.0f} to {fastest:,.0f} frames/s"
 
 
-def _maniskill(result: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+def _maniskill(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for control, name in (("joint", "joint"), ("ee", "end-effector")):
         small = [row for row in result["speed"] if row["control"] == control and row["image_size"] == 64]
         for chunk in (1, 5):
@@ -81,11 +82,10 @@ def _maniskill(result: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
             yield (
                 f"ManiSkill PushCube-v1, {name} control, chunks of {chunk}, 64x64, {machine}",
                 f"{min(speeds):.0f} to {max(speeds):.0f} steps/s",
-                _script(result),
             )
 
 
-def _kills(result: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+def _kills(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
     processes = "one process" if result["processes"] == 1 else f"{result['processes']} processes"
     fell = ", ".join(f"{place} {num}" for place, num in result["fell"].items() if num)
     lost = f"{result['checkpoints_lost']}, {result['iterations_lost_beyond_that_in_flight']}"
@@ -94,51 +94,45 @@ def _kills(result: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
         f"{result['env']}, {processes}: {len(result['kills'])} times `kill -9` ({fell}) and resumed: checkpoints lost, "
         "iterations lost beyond the one in flight; parameters and log in the end, beside an uninterrupted run",
         f"{lost}; {equal} to the bit",
-        _script(result),
     )
 
 
-def _label(result: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+def _label(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
     speed, memory = result["speed"], result["memory"]
     for name, row in list(speed.items())[1:]:
         yield (
             f"`feat2go label` ({name}), frames/s over those of the bare {result['encoder']}",
             f"{row['ratio']:.2f} ({_load(result)})",
-            _script(result),
         )
     few, many = memory["peak_mib"].items()
     yield (
         f"`feat2go label`, peak memory with {few[0]} and with {many[0]} episodes",
         f"{few[1]:.0f} MiB, {many[1]:.0f} MiB",
-        _script(result),
     )
 
 
-def _update(result: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+def _update(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for name, what in (("update", ""), ("epoch", ", with the log and the checkpoint")):
         yield (
             f"update through `PolicyModule` and the Trainer, samples/s over those of a hand-written loop{what}",
             f"{result['speed'][name]['ratio']:.2f} ({_load(result)})",
-            _script(result),
         )
 
 
-def _value_share(result: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+def _value_share(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for row in result["rows"]:
         yield (
             f"reward's share of a PPO iteration, {row['env']}, value model on {row['image_size']} pixels",
             f"{row['share']:.1%} ({_load(result)})",
-            _script(result),
         )
 
 
-def _scaling(result: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+def _scaling(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for name, row in result["axes"].items():
         sizes = f"{row['sizes'][0]:,} to {row['sizes'][-1]:,}"
         yield (
             f"exponents of time and memory, {name}, {sizes}",
             f"{row['time_exponent']:.2f}, {row['memory_exponent']:.2f}",
-            _script(result),
         )
 
 
@@ -146,23 +140,21 @@ def _load(result: dict[str, Any]) -> str:
     return _cpus(result, result["machine"]["load_average"])
 
 
-def _rollouts(result: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+def _rollouts(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for row in result["rollouts"]:
         where = f"{row['env']}, {row['num_envs']} environments"
         overlap, speed = row["double_buffered_over_collector"]["ratio"], row["steps_per_s"]["collector"]
         yield (
             f"rollouts, {where}: steps/s of the collector over a bare loop; of the collector",
             f"{row['collector_over_bare']['ratio']:.2f}; {speed:,.0f} steps/s",
-            _script(result),
         )
         yield (
             f"rollouts, {where}: steps/s double-buffered over not; at most, by the policy's share",
             f"{overlap:.2f}; {row['bound_of_overlap']:.2f}",
-            _script(result),
         )
 
 
-def _end_to_end(result: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+def _end_to_end(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
     names = {"stable_baselines3": "Stable-Baselines3", "torchrl": "TorchRL"}
     speeds = {name: median(rates) for name, rates in result["steps_per_s"].items()}
     others = ", ".join(f"{names[peer]} {version} {speeds[peer]:,.0f}" for peer, version in result["peers"].items())
@@ -172,7 +164,6 @@ def _end_to_end(result: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
             f"PPO iterations, tabletop, {result['num_envs']} environments, {how}: steps/s over the faster of the "
             f"others ({others} steps/s)",
             f"{ratio:.2f}; {speeds[name]:,.0f} steps/s",
-            _script(result),
         )
 
 
