@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import overload
 
 from feat2go.core import Episode
+from feat2go.core.lazy import LazySequence
 from feat2go.data.hdf5 import DatasetError
 
 log = logging.getLogger(__name__)
 
 
-class ReadableEpisodes(Sequence[Episode]):
+class ReadableEpisodes(LazySequence[Episode]):
     """The episodes of a dataset that can be read as a whole. Each is read once, frames included, to know.
 
     Args:
@@ -43,14 +43,8 @@ class ReadableEpisodes(Sequence[Episode]):
     def __len__(self) -> int:
         return len(self._numbers)
 
-    @overload
-    def __getitem__(self, index: int) -> Episode: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Episode]: ...
-    def __getitem__(self, index: int | slice) -> Episode | list[Episode]:
-        if isinstance(index, slice):
-            return [self._episodes[number] for number in self._numbers[index]]
-        return self._episodes[self._numbers[index]]
+    def _read(self, number: int) -> Episode:
+        return self._episodes[self._numbers[number]]
 
 
 def _read_whole(episode: Episode) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
-from typing import overload
 
 from feat2go.core import Episode
+from feat2go.core.lazy import LazySequence
 from feat2go.data.hdf5 import DatasetError, open_hdf5
 from feat2go.data.info import DatasetInfo
 from feat2go.data.trajectory import read_attributes, read_trajectory
@@ -15,7 +14,7 @@ from feat2go.data.trajectory import read_attributes, read_trajectory
 GROUP = "traj_0"
 
 
-class FolderDataset(Sequence[Episode]):
+class FolderDataset(LazySequence[Episode]):
     """One .h5 per episode, as ``feat2go collect`` writes. Frames are read when they are sliced.
 
     Args:
@@ -41,16 +40,8 @@ class FolderDataset(Sequence[Episode]):
     def __len__(self) -> int:
         return len(self._files)
 
-    @overload
-    def __getitem__(self, index: int) -> Episode: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Episode]: ...
-    def __getitem__(self, index: int | slice) -> Episode | list[Episode]:
-        if isinstance(index, slice):
-            return [self._read(file) for file in self._files[index]]
-        return self._read(self._files[index])
-
-    def _read(self, path: Path) -> Episode:
+    def _read(self, number: int) -> Episode:
+        path = self._files[number]
         with open_hdf5(path) as file:
             episode = Episode(
                 **read_trajectory(file, GROUP, self.info.cameras)._asdict(), **read_attributes(file, GROUP)._asdict()

@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from feat2go.core import Episode
+from feat2go.core.lazy import LazySequence
 from feat2go.data.hdf5 import DatasetError
 from feat2go.data.video import VideoFrames
 
@@ -26,7 +27,7 @@ SUCCESS_COLUMNS = ("is_episode_successful", "next.success")
 ACTION, STATE, NUMBER = "action", "observation.state", "episode_index"
 
 
-class LeRobotDataset(Sequence[Episode]):
+class LeRobotDataset(LazySequence[Episode]):
     """A LeRobot v3 folder, such as DROID. Read lazily: a video when its frames are sliced, a table when its episode is.
 
     The table of episodes is in memory, and the actions and states of one data file at a time. Cameras are named as in
@@ -66,14 +67,6 @@ class LeRobotDataset(Sequence[Episode]):
 
     def __len__(self) -> int:
         return len(self._episodes)
-
-    @overload
-    def __getitem__(self, index: int) -> Episode: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Episode]: ...
-    def __getitem__(self, index: int | slice) -> Episode | list[Episode]:
-        rows = range(len(self))[index]
-        return self._read(rows) if isinstance(rows, int) else [self._read(row) for row in rows]
 
     def _read(self, row: int) -> Episode:
         entry = {name: column[row].as_py() for name, column in zip(self._columns, self._episodes.columns, strict=True)}

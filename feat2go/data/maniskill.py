@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import h5py
 import numpy as np
 
 from feat2go.core import Episode
 from feat2go.core.files import atomic_write
+from feat2go.core.lazy import LazySequence
 from feat2go.data.hdf5 import DAMAGE, DatasetError, contains, find_group, open_hdf5, read_array
 from feat2go.data.trajectory import SENSOR_DATA, read_trajectory, write_trajectory
 
@@ -29,7 +30,7 @@ class NoPicturesError(DatasetError):
     """An episode was recorded without pictures."""
 
 
-class ManiSkillDataset(Sequence[Episode]):
+class ManiSkillDataset(LazySequence[Episode]):
     """ManiSkill's trajectory .h5 with its .json, as ``RecordEpisode`` and ``replay_trajectory`` write them.
 
     Needs pictures (an ``obs_mode`` with rgb) and normalised deltas as actions (a ``control_mode`` with delta); the
@@ -83,14 +84,6 @@ class ManiSkillDataset(Sequence[Episode]):
 
     def __len__(self) -> int:
         return len(self._entries)
-
-    @overload
-    def __getitem__(self, index: int) -> Episode: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Episode]: ...
-    def __getitem__(self, index: int | slice) -> Episode | list[Episode]:
-        numbers = range(len(self))[index]
-        return self._read(numbers) if isinstance(numbers, int) else [self._read(number) for number in numbers]
 
     def without_pictures(self, number: int) -> Episode:
         """An episode with no frames at all, however it was recorded."""

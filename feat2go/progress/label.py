@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from feat2go import __version__
+from feat2go.core.lazy import LazySequence
 from feat2go.core.protocols import Clustering, Encoder, TaskClustering
 from feat2go.core.types import Episode, ProgressTrack, Stages
 from feat2go.progress.structural import Scope, structural_progress
@@ -106,7 +107,7 @@ def label_metadata(
     }
 
 
-class _Tracks(Sequence[Tensor]):
+class _Tracks(LazySequence[Tensor]):
     """Features of episodes, encoded when they are read."""
 
     def __init__(self, episodes: Sequence[Episode], camera: str | None, encoder: Encoder) -> None:
@@ -117,14 +118,8 @@ class _Tracks(Sequence[Tensor]):
     def __len__(self) -> int:
         return len(self._episodes)
 
-    @overload
-    def __getitem__(self, index: int) -> Tensor: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Tensor]: ...
-    def __getitem__(self, index: int | slice) -> Tensor | list[Tensor]:
-        if isinstance(index, slice):
-            return [self[number] for number in range(len(self))[index]]
-        frames = np.asarray(self._episodes[index].view(self._camera)[:])
+    def _read(self, number: int) -> Tensor:
+        frames = np.asarray(self._episodes[number].view(self._camera)[:])
         return self._encoder.encode_episode(torch.from_numpy(frames)).features
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import overload
 
 import h5py
 import numpy as np
 
+from feat2go.core.lazy import LazySequence
 from feat2go.core.types import Episode
 from feat2go.data.damage import ReadableEpisodes
 from feat2go.data.formats import open_dataset
@@ -51,7 +51,7 @@ def _has_no_pictures(dataset: ManiSkillDataset) -> bool:
     return False
 
 
-class ReplayedRecording(Sequence[Episode]):
+class ReplayedRecording(LazySequence[Episode]):
     """A ManiSkill recording without pictures, such as the motion planner's: rendered from its states when it is read.
 
     The camera is the task's in feat2go, so that the pictures look like those of ``feat2go collect``; the milestones are
@@ -74,15 +74,7 @@ class ReplayedRecording(Sequence[Episode]):
     def __len__(self) -> int:
         return len(self._dataset)
 
-    @overload
-    def __getitem__(self, index: int) -> Episode: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Episode]: ...
-    def __getitem__(self, index: int | slice) -> Episode | list[Episode]:
-        numbers = range(len(self))[index]
-        return self._play(numbers) if isinstance(numbers, int) else [self._play(number) for number in numbers]
-
-    def _play(self, number: int) -> Episode:
+    def _read(self, number: int) -> Episode:
         episode = self._dataset.without_pictures(number)
         states = self._states(episode)
         mode = self._dataset.control_mode(number)
