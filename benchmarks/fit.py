@@ -12,6 +12,15 @@ from record import ROOT
 
 from feat2go.cli.main import main as feat2go
 
+# PPO's iterations and nothing else: no validation, no start that another run would have to leave.
+ITERATIONS_ALONE = {
+    "trainer.accelerator": "cpu",
+    "trainer.limit_val_batches": 0,
+    "model.init_args.initial_policy": None,
+}
+# And no value model.
+SPARSE = {"data.init_args.reward": "sparse", "data.init_args.value_model": None}
+
 
 def write_config(config_name: str, run_dir: Path, changes: dict[str, Any]) -> Path:
     """A config of this project with changes, in the folder that its run writes to.

@@ -39,7 +39,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from fit import write_config
+from fit import ITERATIONS_ALONE, SPARSE, write_config
 from interleaved import Clock
 from kill_resume import Training
 from label_speed import STATUS, collect, status_bytes
@@ -141,16 +141,13 @@ def cost_of_ranks(num_ranks: int, context: Any, num_envs: int, num_iterations: i
     with tempfile.TemporaryDirectory() as scratch:
         run_dir = Path(scratch) / "run"
         changes = {
+            **ITERATIONS_ALONE,
+            **SPARSE,
             "trainer.max_epochs": num_iterations + 1,
-            "trainer.limit_val_batches": 0,
-            "trainer.accelerator": "cpu",
             "trainer.strategy": "ddp",
             "trainer.devices": num_ranks,
             "trainer.callbacks": [{"class_path": "scaling.NoteCost"}],
-            "model.init_args.initial_policy": None,
             "data.init_args.env.init_args.num_envs": num_envs,
-            "data.init_args.reward": "sparse",
-            "data.init_args.value_model": None,
         }
         words = ["fit", "--config", str(write_config("ppo_tabletop.yaml", run_dir, changes))]
         log = Path(scratch) / "log.txt"

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from fit import fit, write_config
+from fit import ITERATIONS_ALONE, SPARSE, fit, write_config
 from interleaved import Clock, relative_speed
 from lightning.pytorch import Callback
 from record import write
@@ -119,14 +119,11 @@ def measure(run_dir: Path, num_epochs: int, settings: Mapping[str, Any]) -> dict
         settings: further changes to the config, by dotted key.
     """
     changes = {
+        **ITERATIONS_ALONE,
+        **SPARSE,
         "trainer.max_epochs": num_epochs + 1,
-        "trainer.limit_val_batches": 0,
-        "trainer.accelerator": "cpu",
         "trainer.callbacks": [{"class_path": "update_speed.BesideALoop"}],
-        "model.init_args.initial_policy": None,
         "data.class_path": "update_speed.SameMinibatches",
-        "data.init_args.reward": "sparse",
-        "data.init_args.value_model": None,
         **settings,
     }
     fit(write_config(CONFIG, run_dir, changes))

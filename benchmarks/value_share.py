@@ -25,7 +25,7 @@ from typing import Any
 
 import torch
 import yaml
-from fit import fit, write_config
+from fit import ITERATIONS_ALONE, fit, write_config
 from interleaved import Clock
 from lightning.pytorch import Callback
 from record import ROOT, write
@@ -109,11 +109,9 @@ def measure(
         settings: further changes to the config, by dotted key.
     """
     changes = {
+        **ITERATIONS_ALONE,
         "trainer.max_epochs": num_iterations + 1,
-        "trainer.limit_val_batches": 0,
-        "trainer.accelerator": "cpu",
         "trainer.callbacks": [{"class_path": "value_share.NoteIterations"}],
-        "model.init_args.initial_policy": None,
         "data.init_args.value_model": str(value_model),
         **settings,
     }
