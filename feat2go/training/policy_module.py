@@ -60,7 +60,7 @@ class PolicyModule(LightningModule):
         self._initial_policy = initial_policy
         self._max_ratio_error = max_ratio_error
         self._critic_lr = critic_lr
-        self._means = EpochMeans()
+        self._means, self._held_out_means = EpochMeans(), EpochMeans()
         self._update_start = 0.0
         self._num_samples = 0
         self._is_stopped = False
@@ -175,9 +175,12 @@ class PolicyModule(LightningModule):
     def validation_step(self, batch: Any, batch_index: int) -> None:
         if isinstance(batch, DemonstrationBatch):
             rows = self._rows(batch)
-            self._log_means("val", self._loss(rows)[1], int(rows.mask.sum()))
+            self._held_out_means.add(self._loss(rows)[1], int(rows.mask.sum()))
             return
         self._log_outcome("val", self._data().evaluate(self.policy, batch, "development"))
+
+    def on_validation_epoch_end(self) -> None:
+        self.log_dict({f"val/{name}": mean for name, mean in self._held_out_means.compute().items()}, sync_dist=True)
 
     def test_step(self, batch: Any, batch_index: int) -> None:
         self._log_outcome("test", self._data().evaluate(self.policy, batch, "evaluation"))
@@ -229,18 +232,6 @@ class PolicyModule(LightningModule):
         """What this process's mean loss counts for, so that the mean over processes is that over all their rows."""
         num_rows = rows.mask.any(-1).sum()
         return num_rows * self.trainer.world_size / global_sum(num_rows).clamp(min=1)
-
-    def _log_means(self, stage: str, metrics: dict[str, Tensor], num_counted: int) -> None:
-        """Log means of a batch so that those of the epoch are over what counts in all batches of all processes."""
-        self.log_dict(
-            # What is a mean of nothing may be no number, and no weight would undo that.
-            {f"{stage}/{name}": value if num_counted else torch.zeros_like(value) for name, value in metrics.items()},
-            on_step=False,
-            on_epoch=True,
-            # Lightning divides the sum of the weights by the number of processes, and cuts off the fraction.
-            batch_size=num_counted * self.trainer.world_size,
-            sync_dist=True,
-        )
 
     def _rows(self, batch: PolicyBatch | DemonstrationBatch) -> PolicyBatch:
         if isinstance(batch, PolicyBatch):
