@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from feat2go.core.action_bins import NUM_BINS, from_bins, to_bins
+from feat2go.core.categorical import sample_categories
 from feat2go.core.files import atomic_write
 from feat2go.core.text import hashed_words
 from feat2go.core.types import PolicyEvaluation, PolicyOutput
@@ -161,8 +162,7 @@ class TinyVLA(nn.Module):
         if temperature == 0:
             tokens = logprobs.argmax(-1)
         else:
-            flat = torch.multinomial(logprobs.exp().flatten(0, 1), 1, generator=generator)
-            tokens = flat.view(logprobs.shape[:2])
+            tokens = sample_categories(logprobs.exp(), generator)
         return PolicyOutput(self.decode(tokens), tokens, _gather(logprobs, tokens), value)
 
     def evaluate(self, tokens: Tensor, *, temperature: float = 1.0, **inputs: Tensor) -> PolicyEvaluation:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from feat2go.core.categorical import sample_categories
+
 
 def sample(logits: Tensor, temperature: float, generator: torch.Generator | None) -> Tensor:
     """Float32 (..., V) -> int64 (...); the largest at temperature 0.
@@ -16,10 +18,7 @@ def sample(logits: Tensor, temperature: float, generator: torch.Generator | None
         raise ValueError(f"temperature must be at least 0; got {temperature}")
     if temperature == 0:
         return logits.argmax(-1)
-    probs = (logits / temperature).softmax(-1)
-    # Where the generator is, which is the CPU also for a network on a GPU.
-    flat = probs.flatten(0, -2).to(probs.device if generator is None else generator.device)
-    return torch.multinomial(flat, 1, generator=generator).view(logits.shape[:-1]).to(logits.device)
+    return sample_categories((logits / temperature).softmax(-1), generator)
 
 
 def log_probs(logits: Tensor, temperature: float) -> Tensor:
