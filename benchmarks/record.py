@@ -9,14 +9,13 @@ import shlex
 import subprocess
 import sys
 from datetime import datetime, timezone
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from feat2go.core.files import atomic_write
+from feat2go.report.provenance import versions
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("feat2go", "torch", "numpy", "lightning", "transformers", "mani-skill")
 
 
 def write(path: str | os.PathLike[str], result: dict[str, Any]) -> None:
@@ -40,7 +39,7 @@ def provenance() -> dict[str, Any]:
     """Machine, versions, commit, command and date of this process."""
     return {
         "machine": machine(),
-        "versions": {"python": platform.python_version(), **_package_versions()},
+        "versions": versions(),
         "commit": commit(),
         "command": command(),
         "date": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -87,13 +86,3 @@ def _cpu_name() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
-
-
-def _package_versions() -> dict[str, str]:
-    found = {}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found

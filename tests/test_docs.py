@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 from accepted import accepts
 from sybil import Sybil
 from sybil.parsers.markdown import CodeBlockParser
@@ -37,10 +36,7 @@ def everything_as_it_was(monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "argv", ["feat2go"])
     monkeypatch.setitem(os.environ, "PL_GLOBAL_SEED", "0")
     monkeypatch.setenv("FEAT2GO_HOME", str(tmp_path / "home"))
-    num_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     yield
-    torch.set_num_threads(num_threads)
     for name, module in list(sys.modules.items()):
         if str(getattr(module, "__file__", "")).startswith(str(tmp_path)):
             del sys.modules[name]

@@ -14,7 +14,7 @@ from pathlib import Path
 import feat2go
 from feat2go.report.runs import Demonstrations, Evaluation, Fit, Runs
 
-PACKAGES = ("feat2go", "torch", "lightning", "mani-skill", "transformers", "numpy")
+PACKAGES = ("feat2go", "torch", "numpy", "lightning", "transformers", "mani-skill")
 NOT_RECORDED = "…"
 
 

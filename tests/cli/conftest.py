@@ -2,7 +2,6 @@ import copy
 import sys
 
 import pytest
-import torch
 import yaml
 
 CONFIG = """
@@ -43,15 +42,6 @@ data:
     num_minibatches: 2
     num_eval_episodes: 2
 """
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Networks this small only lose time to threads that wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(autouse=True)

@@ -23,15 +23,6 @@ IMAGE_SIZE = {"dinov2_small": 56, "mobilenet_v2": 96, "random": 56, "pixels": 32
 BUILTIN = [name for name in ENCODERS if ENCODERS.entry(name).path.startswith("feat2go.")]
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Networks this small only lose time to threads that wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module", params=BUILTIN)
 def encoder(request, tmp_path_factory):
     name = request.param

@@ -21,15 +21,6 @@ SETTINGS = {
 }
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Networks this small only lose time to threads that wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module", params=BUILTIN)
 def policy(request, tmp_path_factory):
     name, folder = request.param, tmp_path_factory.mktemp(request.param)

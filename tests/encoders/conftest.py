@@ -8,15 +8,6 @@ from safetensors.torch import save_file
 from feat2go.encoders.mobilenet import mobilenet_v2_layers
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Networks this small only lose time to threads that wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture
 def frames():
     generator = torch.Generator().manual_seed(0)

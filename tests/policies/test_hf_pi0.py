@@ -16,14 +16,6 @@ from feat2go.policies.load import load_policy
 ACTION_DIM, CHUNK, STATE_DIM = 7, 4, 6
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return write_tiny_pi0(tmp_path_factory.mktemp("pi0"))

@@ -11,15 +11,6 @@ from feat2go.training.policy_module import PolicyModule
 from feat2go.training.rollout_data import RolloutDataModule
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Networks this small only lose time to threads that wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 class SharpPolicy(TinyVLA):
     """A policy that has made up its mind: at its start, TinyVLA gives all actions nearly the same probability."""
 

@@ -12,14 +12,6 @@ IMAGES = torch.randint(0, 256, (3, 30, 40, 3), dtype=torch.uint8, generator=torc
 INSTRUCTION = ["put the carrot on the plate", "stack", "open it"]
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
     return str(make_openvla(tmp_path_factory.mktemp("openvla")))

@@ -21,14 +21,6 @@ IMAGES = torch.randint(0, 256, (4, 20, 28, 3), dtype=torch.uint8, generator=torc
 INSTRUCTION = ["put the carrot on the plate", "stack {image}", "put the carrot on the plate", "open it"]
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture
 def make_factory(tiny_vlm):
     def make(family="qwen3_vl", cls=VLMValue, **arguments):

@@ -1,15 +1,5 @@
 import pytest
-import torch
 from checkpoints import make_openvla
-
-
-@pytest.fixture(autouse=True, scope="package")
-def one_thread():
-    """Networks this small only lose time to threads that wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")
