@@ -159,10 +159,7 @@ class TinyVLA(nn.Module):
         """Sample a chunk; greedy at temperature 0, with the log-probs of temperature 1."""
         logits, value = self(**inputs)
         logprobs = (logits / (temperature or 1.0)).log_softmax(-1)
-        if temperature == 0:
-            tokens = logprobs.argmax(-1)
-        else:
-            tokens = sample_categories(logprobs.exp(), generator)
+        tokens = logprobs.argmax(-1) if temperature == 0 else sample_categories(logprobs.exp(), generator)
         return PolicyOutput(self.decode(tokens), tokens, _gather(logprobs, tokens), value)
 
     def evaluate(self, tokens: Tensor, *, temperature: float = 1.0, **inputs: Tensor) -> PolicyEvaluation:
