@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from feat2go.envs.maniskill.config import SimulationConfig, SimulationInfo
-from feat2go.envs.maniskill.episodes import EpisodeRunner, Frames
+from feat2go.envs.maniskill.episodes import EpisodeRunner
+from feat2go.envs.workers.frames import Frames
 
 NUM_ROWS = 3
 LIMIT = 4

@@ -8,7 +8,8 @@ import torch
 
 from feat2go.core.seeding import episode_seed
 from feat2go.envs.maniskill.config import SimulationConfig, SimulationInfo
-from feat2go.envs.maniskill.episodes import EpisodeRunner, Frames
+from feat2go.envs.maniskill.episodes import EpisodeRunner
+from feat2go.envs.workers.frames import Frames
 
 
 class Paying:

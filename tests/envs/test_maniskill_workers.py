@@ -7,7 +7,8 @@ import signal
 import pytest
 import torch
 
-from feat2go.envs.maniskill import ManiSkill, pool
+from feat2go.envs.maniskill import ManiSkill
+from feat2go.envs.workers import pool
 
 SEEDS = [11, 12, 13]
 NEXT_SEEDS = [21, 22, 23]

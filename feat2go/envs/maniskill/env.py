@@ -13,11 +13,11 @@ from torch import Tensor
 
 from feat2go.core.types import Observation, Step
 from feat2go.envs.maniskill.config import SimulationConfig, SimulationInfo, Vector
-from feat2go.envs.maniskill.episodes import Flags, Frames
 from feat2go.envs.maniskill.experts import EXPERTS
-from feat2go.envs.maniskill.pool import WorkerPool
+from feat2go.envs.maniskill.pool import worker_pool
 from feat2go.envs.maniskill.requirements import require_installed
 from feat2go.envs.maniskill.tasks import Task, task_named
+from feat2go.envs.workers.frames import Flags, Frames
 
 log = logging.getLogger(__name__)
 
@@ -271,7 +271,7 @@ def _start(config: SimulationConfig, num_envs: int, num_workers: int | None, on_
         from feat2go.envs.maniskill.gpu import GpuSimulation
 
         return GpuSimulation(config, num_envs)
-    return WorkerPool(config, num_envs, num_workers or min(num_envs, len(os.sched_getaffinity(0))))
+    return worker_pool(config, num_envs, num_workers or min(num_envs, len(os.sched_getaffinity(0))))
 
 
 def _view(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,60 +10,7 @@ from feat2go.envs.maniskill.config import SimulationConfig
 from feat2go.envs.maniskill.experts import expert_for
 from feat2go.envs.maniskill.scene import Scene
 from feat2go.envs.replay import replay
-
-
-@dataclass(frozen=True)
-class Frames:
-    """Where pictures and states are written, N rows each. May lie in memory that processes share.
-
-    Attributes:
-        images, final_images: uint8 (N, K, H, W, 3): what the K cameras see now, and the last sight of the episode that
-            ended last.
-        state, final_state: float32 (N, S), likewise.
-    """
-
-    images: np.ndarray
-    state: np.ndarray
-    final_images: np.ndarray
-    final_state: np.ndarray
-
-    def rows(self, rows: slice) -> Frames:
-        """Views of some rows."""
-        return Frames(self.images[rows], self.state[rows], self.final_images[rows], self.final_state[rows])
-
-
-@dataclass(frozen=True)
-class Flags:
-    """What became of each action of a chunk, (N, C) as in ``core.types.Step``.
-
-    The first four are bool, ``milestone`` is int64, ``reward`` float32 and zero unless the config asks for it.
-    """
-
-    terminated: np.ndarray
-    truncated: np.ndarray
-    success: np.ndarray
-    valid: np.ndarray
-    milestone: np.ndarray
-    reward: np.ndarray
-
-    @classmethod
-    def empty(cls, num_rows: int, chunk: int) -> Flags:
-        """Nothing was carried out."""
-        terminated, truncated, success, valid = np.zeros((4, num_rows, chunk), bool)
-        milestone, reward = np.zeros((num_rows, chunk), np.int64), np.zeros((num_rows, chunk), np.float32)
-        return cls(terminated, truncated, success, valid, milestone, reward)
-
-    @classmethod
-    def concat(cls, parts: Sequence[Flags]) -> Flags:
-        """Join the rows."""
-        names = cls.__dataclass_fields__
-        return cls(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
-
-    @property
-    def ended_rows(self) -> list[int]:
-        """Whose episode ended in this chunk."""
-        ended: list[int] = np.flatnonzero((self.terminated | self.truncated).any(axis=1)).tolist()
-        return ended
+from feat2go.envs.workers.frames import Flags, Frames
 
 
 class EpisodeRunner:

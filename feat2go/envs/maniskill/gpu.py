@@ -9,8 +9,9 @@ import torch
 
 from feat2go.envs.maniskill import light
 from feat2go.envs.maniskill.config import SimulationConfig
-from feat2go.envs.maniskill.episodes import EpisodeRunner, Flags, Frames
+from feat2go.envs.maniskill.episodes import EpisodeRunner
 from feat2go.envs.maniskill.scene import Scene
+from feat2go.envs.workers.frames import Flags, Frames
 
 
 class GpuSimulation:
@@ -30,14 +31,7 @@ class GpuSimulation:
             light.install()
         self._scene = Scene(config, num_envs, device=f"cuda:{torch.cuda.current_device()}")
         self.info = self._scene.info
-        image_shape = (num_envs, len(self.info.cameras), config.image_size, config.image_size, 3)
-        state_shape = (num_envs, self.info.state_dim)
-        self.frames = Frames(
-            images=np.zeros(image_shape, np.uint8),
-            state=np.zeros(state_shape, np.float32),
-            final_images=np.zeros(image_shape, np.uint8),
-            final_state=np.zeros(state_shape, np.float32),
-        )
+        self.frames = Frames.zeros(num_envs, len(self.info.cameras), config.image_size, self.info.state_dim)
         self._runner = EpisodeRunner(self._scene, config, self.frames)
 
     def reset(self, seeds: Sequence[int]) -> None:

@@ -1,27 +1,25 @@
 """A worker process: several single-row simulations, stepped in turn.
 
-``pool`` starts it as ``python -m feat2go.envs.maniskill.worker CONNECTION MEMORY``, with two file descriptors. It ends
-when the other end of the connection does.
+``workers.process`` starts it as ``python -m feat2go.envs.maniskill.worker CONNECTION MEMORY``, with two file
+descriptors. It ends when the other end of the connection does.
 """
 
 from __future__ import annotations
 
 import logging
-import os
-import sys
-import traceback
 from collections.abc import Sequence
-from multiprocessing.connection import Connection
 
 import mani_skill
 import numpy as np
-import torch
 
-from feat2go.envs.maniskill import light, shared
+from feat2go.envs.maniskill import light
 from feat2go.envs.maniskill.config import Assignment, SimulationInfo
-from feat2go.envs.maniskill.episodes import EpisodeRunner, Flags
+from feat2go.envs.maniskill.episodes import EpisodeRunner
+from feat2go.envs.maniskill.pool import PROGRAM
 from feat2go.envs.maniskill.requirements import RequirementError
 from feat2go.envs.maniskill.scene import Scene
+from feat2go.envs.workers.frames import Flags, Frames
+from feat2go.envs.workers.serve import serve
 from feat2go.registry.registry import UnknownNameError
 
 
@@ -36,7 +34,8 @@ class Worker:
             light.install()
         scenes = [Scene(config) for _ in range(assignment.num_rows)]
         self.info: SimulationInfo = scenes[0].info
-        frames = shared.map_frames(memory, assignment.num_envs, config.image_size, self.info)
+        num_cameras, state_dim = len(self.info.cameras), self.info.state_dim
+        frames = Frames.mapped(memory, assignment.num_envs, num_cameras, config.image_size, state_dim)
         first = assignment.first_row
         self._runners = [
             EpisodeRunner(scene, config, frames.rows(slice(first + i, first + i + 1))) for i, scene in enumerate(scenes)
@@ -63,26 +62,5 @@ class Worker:
         return np.concatenate([runner.expert_actions() for runner in self._runners])
 
 
-def main() -> None:
-    """Build the simulations, say what they are like, then answer commands."""
-    connection, memory = Connection(int(sys.argv[1])), int(sys.argv[2])
-    torch.set_num_threads(1)
-    try:
-        worker = Worker(connection.recv(), memory)
-        connection.send(worker.info)
-        while True:
-            command, arguments = connection.recv()
-            connection.send(getattr(worker, command)(*arguments))
-    except (EOFError, ConnectionError):
-        # The main process is gone, in the middle of an answer perhaps.
-        return
-    except (RequirementError, UnknownNameError, ValueError, NotImplementedError) as error:
-        connection.send(error)
-    except Exception:
-        connection.send(RuntimeError(f"a ManiSkill worker process failed:\n{traceback.format_exc()}"))
-
-
 if __name__ == "__main__":
-    main()
-    # Nothing is left to save, and taking a renderer apart takes seconds.
-    os._exit(0)
+    serve(Worker, PROGRAM.name, (RequirementError, UnknownNameError, ValueError, NotImplementedError))
