@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,11 +16,14 @@ from feat2go.rollouts.running import RunningEpisodes
 
 
 class EnvsInTurn:
-    """Several environments of one kind, each of which steps in a thread of its own.
+    """Several environments of one kind, of which one steps while the policy acts in another.
 
     With two, sampling is double-buffered (Sample Factory, Petrenko et al. 2020, arXiv 2006.11751, section 3.1): one
     steps while the policy acts in the other. What is gained is the time in which a simulation in other processes, on a
     GPU or in compiled code would leave the policy idle. Rows are those of the first environment, then the second's.
+
+    An environment with ``begin_step``, which takes what ``step`` takes and returns what waits for its end, has workers
+    of its own: it is asked from this thread. Any other steps in a thread of its own.
 
     Args:
         envs: two or more; they belong to this object from here on.
@@ -39,7 +43,11 @@ class EnvsInTurn:
 
     def begin_step(self, index: int, actions: Tensor, next_seeds: Sequence[int]) -> Callable[[], Step]:
         """Start ``step`` in one of the environments; what is returned waits for its end, and raises its error."""
-        return self._threads[index].submit(self.envs[index].step, actions, next_seeds).result
+        env: Any = self.envs[index]
+        if hasattr(env, "begin_step"):
+            end_step: Callable[[], Step] = env.begin_step(actions, next_seeds)
+            return end_step
+        return self._threads[index].submit(env.step, actions, next_seeds).result
 
     def close(self) -> None:
         """Wait for the steps that have begun and free everything. May be called twice."""

@@ -16,15 +16,20 @@ ARGUMENTS = {
     "put_on": {"num_envs": 2, "image_size": 64, "max_episode_steps": 40},
 }
 NEED_VULKAN = {"maniskill", "put_on"}
+# Beside the registered ones: the tabletop in worker processes, of one and of two environments.
+IN_WORKERS = "tabletop in workers"
+ARGUMENTS[IN_WORKERS] = {**ARGUMENTS["tabletop"], "num_workers": 2}
 
 
 @pytest.fixture(
     scope="module",
-    params=[pytest.param(name, marks=pytest.mark.vulkan if name in NEED_VULKAN else ()) for name in ENVS],
+    params=[
+        pytest.param(name, marks=pytest.mark.vulkan if name in NEED_VULKAN else ()) for name in (*ENVS, IN_WORKERS)
+    ],
 )
 def env(request):
     try:
-        cls = ENVS.get(request.param)
+        cls = ENVS.get("tabletop" if request.param == IN_WORKERS else request.param)
     except ModuleNotFoundError as error:
         pytest.skip(f"{request.param} is not installed: {error}")
     env = cls(**ARGUMENTS.get(request.param, {}))

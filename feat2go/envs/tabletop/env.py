@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from feat2go.core.types import Observation, Step
-from feat2go.envs.replay import replay
-from feat2go.envs.tabletop.arrays import Bools, Floats, Ints, Pixels
-from feat2go.envs.tabletop.dynamics import GRIPPER_HIGH, advance
-from feat2go.envs.tabletop.expert import expert_actions
+from feat2go.envs.tabletop.arrays import Floats
 from feat2go.envs.tabletop.kinds import COLOURS, OBJECTS, RECEPTACLES
-from feat2go.envs.tabletop.render import Renderer
+from feat2go.envs.tabletop.pool import worker_pool
 from feat2go.envs.tabletop.scene import SceneSampler
-from feat2go.envs.tabletop.task import MILESTONES, milestone, succeeded
-from feat2go.envs.tabletop.world import MAX_OPENING, World
+from feat2go.envs.tabletop.tables import ACTION_DIM, CAMERA, STATE_DIM, Tables, TableSettings
+from feat2go.envs.tabletop.task import MILESTONES
+from feat2go.envs.workers.frames import Flags, Frames
 
-ACTION_DIM = 7
-STATE_DIM = 6
-CAMERA = "front"
 MAX_DISTRACTORS = 3
 MAX_RECEPTACLES = 3
 # Policies that compute in half precision may leave the range by rounding.
@@ -52,6 +49,7 @@ class Tabletop:
         workspace: scale in (0, 1] of the area that everything starts in. Small is easy: the gripper is near at once.
         expert_noise: standard deviation of the Gaussian noise on the expert's actions.
         terminate_on_success: end an episode at its first success; if False, it runs to the limit.
+        num_workers: processes that share the tables among them; 0 for none but this one. The episodes are the same.
 
     Raises:
         ValueError: for an argument out of its range; the message names it.
@@ -77,6 +75,7 @@ class Tabletop:
         workspace: float = 1.0,
         expert_noise: float = 0.0,
         terminate_on_success: bool = True,
+        num_workers: int = 0,
     ) -> None:
         _require_range("num_envs", num_envs, 1)
         _require_range("image_size", image_size, 32)
@@ -84,6 +83,7 @@ class Tabletop:
         _require_range("num_distractors", num_distractors, 0, MAX_DISTRACTORS)
         _require_range("num_receptacles", num_receptacles, 1, MAX_RECEPTACLES)
         _require_range("expert_noise", expert_noise, 0)
+        _require_range("num_workers", num_workers, 0, num_envs)
         if not 0.0 < workspace <= 1.0:
             raise ValueError(f"workspace must be in (0, 1]; got {workspace}")
         _require_names("objects", objects, OBJECTS, colours, 1 + num_distractors)
@@ -92,18 +92,17 @@ class Tabletop:
         self.num_envs = num_envs
         self.image_size = image_size
         self.max_episode_steps = max_episode_steps
-        self.expert_noise = expert_noise
         self.terminate_on_success = terminate_on_success
-        self._sample_scene = SceneSampler(objects, receptacles, colours, num_distractors, num_receptacles, workspace)
-        self._world = World.zeros(num_envs, 1 + num_distractors, num_receptacles)
-        self._renderer = Renderer(num_envs, image_size)
-        self._seeds = np.zeros(num_envs, dtype=np.int64)
-        self._length = np.zeros(num_envs, dtype=np.int64)
-        self._milestone = np.zeros(num_envs, dtype=np.int64)
-        self._running = np.zeros(num_envs, dtype=bool)
-        self._instruction = [""] * num_envs
-        self._images = np.zeros((num_envs, image_size, image_size, 3), dtype=np.uint8)
-        self._started = False
+        sample_scene = SceneSampler(objects, receptacles, colours, num_distractors, num_receptacles, workspace)
+        settings = TableSettings(sample_scene, image_size, max_episode_steps, expert_noise)
+        # The tables of this process and the sentences come from the same scenes.
+        self._scene = functools.lru_cache(maxsize=num_envs)(sample_scene)
+        self._simulation: _Simulation
+        if num_workers:
+            self._simulation = worker_pool(settings, num_envs, num_workers)
+        else:
+            self._simulation = Tables(settings, Frames.zeros(num_envs, 1, image_size, STATE_DIM), self._scene)
+        self._instruction: list[str] = []
 
     def reset(self, seeds: Sequence[int]) -> Observation:
         """Start a new episode everywhere.
@@ -114,11 +113,10 @@ class Tabletop:
         Raises:
             ValueError: for another number of seeds, or a negative one.
         """
-        every = np.arange(self.num_envs)
-        self._start(every, self._check_seeds(seeds))
-        self._started = True
-        self._images = self._renderer.render(self._world, every)
-        return self._observe()
+        numbers = self._checked_seeds(seeds)
+        self._simulation.reset(numbers)
+        self._instruction = [self._scene(seed).instruction for seed in numbers]
+        return self._observation()
 
     def step(self, actions: Tensor, next_seeds: Sequence[int] | None = None) -> Step:
         """Carry out a chunk of actions.
@@ -134,24 +132,21 @@ class Tabletop:
             RuntimeError: before the first ``reset``.
             ValueError: for another shape, NaN, or a value outside of [-1, 1].
         """
-        if not self._started:
-            raise RuntimeError("call reset(seeds) before step(actions)")
-        chunk = self._check_actions(actions)
-        seeds = None if next_seeds is None else self._check_seeds(next_seeds)
-        was_running = self._running.copy()
-        flags = [self._advance(chunk[:, i]) for i in range(chunk.shape[1])]
-        terminated, truncated, success, valid, milestones = (
-            torch.from_numpy(np.stack(flag, axis=1)) for flag in zip(*flags, strict=True)
-        )
+        return self.begin_step(actions, next_seeds)()
 
-        self._images = self._with_new_frames(np.flatnonzero(was_running))
-        ended = np.flatnonzero(was_running & ~self._running)
-        final_index = torch.from_numpy(ended)
-        final_observation = self._observe().select(final_index)
-        if seeds is not None and len(ended):
-            self._start(ended, seeds[ended])
-            self._images[ended] = self._renderer.render(self._world, ended)
-        return Step(self._observe(), terminated, truncated, success, valid, milestones, final_index, final_observation)
+    def begin_step(self, actions: Tensor, next_seeds: Sequence[int] | None = None) -> Callable[[], Step]:
+        """Have :meth:`step` begin; what is returned waits for its end.
+
+        Worker processes step meanwhile. Without any, the step is over before this returns.
+
+        Raises:
+            RuntimeError, ValueError: as :meth:`step`.
+        """
+        self._require_reset("step(actions)")
+        chunk = self._checked_actions(actions)
+        seeds = None if next_seeds is None else self._checked_seeds(next_seeds)
+        end_step = self._simulation.begin_step(chunk, seeds, self.terminate_on_success)
+        return lambda: self._step_of(end_step(), seeds)
 
     def restore(self, seeds: Sequence[int], actions: Sequence[Tensor]) -> Observation:
         """Bring back episodes that were under way; see ``VectorEnv.restore``.
@@ -163,16 +158,10 @@ class Tabletop:
         Raises:
             ValueError: for another number of seeds, a negative one, or actions of another width.
         """
-        numbers = self._check_seeds(seeds)
-        self._running[:] = False
-        for begun, now in replay(actions, ACTION_DIM):
-            if len(begun):
-                self._start(begun, numbers[begun])
-            if now is not None:
-                self._advance(now.astype(np.float64))
-        self._started = True
-        self._images = self._renderer.render(self._world, np.arange(self.num_envs))
-        return self._observe()
+        numbers = self._checked_seeds(seeds)
+        self._simulation.restore(numbers, [np.asarray(part, np.float32) for part in actions])
+        self._instruction = [self._scene(seed).instruction for seed in numbers]
+        return self._observation()
 
     def expert_actions(self) -> Tensor:
         """float32 (N, 7): what the scripted expert would do now. Its noise depends on the seed and the time only.
@@ -180,75 +169,52 @@ class Tabletop:
         Raises:
             RuntimeError: before the first ``reset``.
         """
-        if not self._started:
-            raise RuntimeError("call reset(seeds) before expert_actions()")
-        actions = expert_actions(self._world)
-        if self.expert_noise:
-            actions = actions + self.expert_noise * self._noise()
-        return torch.from_numpy(np.clip(actions, -1.0, 1.0).astype(np.float32))
+        self._require_reset("expert_actions()")
+        return torch.from_numpy(self._simulation.expert_actions())
 
     def close(self) -> None:
-        """Nothing to free."""
+        """End the worker processes. May be called twice."""
+        self._simulation.close()
 
-    def _start(self, rows: Ints, seeds: Ints) -> None:
-        for env, seed in zip(rows.tolist(), seeds.tolist(), strict=True):
-            scene = self._sample_scene(seed)
-            self._world.place(env, scene)
-            self._instruction[env] = scene.instruction
-        self._seeds[rows] = seeds
-        self._length[rows] = 0
-        self._milestone[rows] = 0
-        self._running[rows] = True
-        self._renderer.set_background(self._world, rows)
+    def _step_of(self, flags: Flags, next_seeds: list[int] | None) -> Step:
+        frames, ended = self._simulation.frames, flags.ended_rows
+        final_observation = Observation(
+            {CAMERA: torch.from_numpy(frames.final_images[ended, 0])},
+            torch.from_numpy(frames.final_state[ended]),
+            [self._instruction[row] for row in ended],
+        )
+        if next_seeds is not None:
+            for row in ended:
+                self._instruction[row] = self._scene(next_seeds[row]).instruction
+        return Step(
+            observation=self._observation(),
+            terminated=torch.from_numpy(flags.terminated),
+            truncated=torch.from_numpy(flags.truncated),
+            success=torch.from_numpy(flags.success),
+            valid=torch.from_numpy(flags.valid),
+            milestone=torch.from_numpy(flags.milestone),
+            final_index=torch.tensor(ended, dtype=torch.int64),
+            final_observation=final_observation,
+        )
 
-    def _advance(self, actions: Floats) -> tuple[Bools | Ints, ...]:
-        """One action in the running environments: terminated, truncated, success, valid, milestone, each (N,)."""
-        valid = self._running.copy()
-        if valid.all():
-            advance(self._world, actions)
-        elif valid.any():
-            rows = np.flatnonzero(valid)
-            running = self._world.select(rows)
-            advance(running, actions[rows])
-            self._world.assign(rows, running)
-        self._length += valid
-        success = valid & succeeded(self._world)
-        self._milestone = np.where(valid, np.maximum(self._milestone, milestone(self._world)), self._milestone)
-        terminated = success & self.terminate_on_success
-        truncated = valid & ~terminated & (self._length >= self.max_episode_steps)
-        self._running &= ~(terminated | truncated)
-        return terminated, truncated, success, valid, self._milestone
+    def _observation(self) -> Observation:
+        """Copies: what was given stays as it is."""
+        frames = self._simulation.frames
+        images, state = torch.from_numpy(frames.images[:, 0].copy()), torch.from_numpy(frames.state.copy())
+        return Observation({CAMERA: images}, state, list(self._instruction))
 
-    def _with_new_frames(self, rows: Ints) -> Pixels:
-        """All pictures, those of ``rows`` rendered anew. Never the array of an earlier observation."""
-        if len(rows) == self.num_envs:
-            return self._renderer.render(self._world, rows)
-        images = self._images.copy()
-        if len(rows):
-            images[rows] = self._renderer.render(self._world, rows)
-        return images
+    def _require_reset(self, what: str) -> None:
+        if not self._instruction:
+            raise RuntimeError(f"call reset(seeds) before {what}")
 
-    def _observe(self) -> Observation:
-        world = self._world
-        state = np.empty((self.num_envs, STATE_DIM), dtype=np.float32)
-        state[:, :2] = world.gripper[:, :2] / GRIPPER_HIGH[:2]
-        state[:, 2] = 2.0 * world.gripper[:, 2] / GRIPPER_HIGH[2] - 1.0
-        state[:, 3] = np.sin(world.yaw)
-        state[:, 4] = np.cos(world.yaw)
-        state[:, 5] = world.opening / MAX_OPENING
-        return Observation({CAMERA: torch.from_numpy(self._images)}, torch.from_numpy(state), list(self._instruction))
-
-    def _noise(self) -> Floats:
-        episodes = zip(self._seeds.tolist(), self._length.tolist(), strict=True)
-        return np.stack([np.random.default_rng(episode).standard_normal(ACTION_DIM) for episode in episodes])
-
-    def _check_seeds(self, seeds: Sequence[int]) -> Ints:
+    def _checked_seeds(self, seeds: Sequence[int]) -> list[int]:
         array = np.asarray(seeds)
         if array.shape != (self.num_envs,) or array.dtype.kind not in "iu" or (array < 0).any():
             raise ValueError(f"expected {self.num_envs} non-negative integer seeds, one per environment; got {seeds!r}")
-        return array.astype(np.int64)
+        numbers: list[int] = array.tolist()
+        return numbers
 
-    def _check_actions(self, actions: Tensor) -> Floats:
+    def _checked_actions(self, actions: Tensor) -> Floats:
         array = torch.as_tensor(actions).detach().to("cpu", torch.float64).numpy()
         if array.ndim != 3 or array.shape[::2] != (self.num_envs, ACTION_DIM) or array.shape[1] == 0:
             raise ValueError(
@@ -264,6 +230,25 @@ class Tabletop:
             )
         clipped: Floats = np.clip(array, -1.0, 1.0)
         return clipped
+
+
+class _Simulation(Protocol):
+    """What runs the tables: this process or workers."""
+
+    @property
+    def frames(self) -> Frames: ...
+
+    def reset(self, seeds: Sequence[int]) -> None: ...
+
+    def begin_step(
+        self, actions: Floats, next_seeds: Sequence[int] | None, terminate_on_success: bool
+    ) -> Callable[[], Flags]: ...
+
+    def restore(self, seeds: Sequence[int], actions: Sequence[Floats]) -> None: ...
+
+    def expert_actions(self) -> Floats: ...
+
+    def close(self) -> None: ...
 
 
 def _require_range(name: str, value: float, low: int, high: int | None = None) -> None:
