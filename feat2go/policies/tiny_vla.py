@@ -43,6 +43,9 @@ class TinyVLA(nn.Module):
         width: of the trunk.
         num_words: buckets of the hashed instruction.
         judges_actions: whether the critic gives a value for each action of the chunk rather than one for the decision.
+        keypoints: whether a channel of the picture's features counts only by where it is strongest, a spatial softmax
+            (Levine et al. 2016, arXiv 1504.00702), instead of by all its places. Where things are is then learned from
+            fewer demonstrations; what many small things look like together is lost.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class TinyVLA(nn.Module):
         width: int = 256,
         num_words: int = 128,
         judges_actions: bool = False,
+        keypoints: bool = False,
     ) -> None:
         super().__init__()
         if image_size % 8:
@@ -74,6 +78,7 @@ class TinyVLA(nn.Module):
             "width": width,
             "num_words": num_words,
             "judges_actions": judges_actions,
+            "keypoints": keypoints,
         }
         self.action_dim = action_dim
         self.chunk = chunk
@@ -90,9 +95,13 @@ class TinyVLA(nn.Module):
             self.vision.append(nn.Conv2d(inner, outer, size, stride=2, padding=size // 2))
             self.vision.append(nn.ReLU())
         self.film = nn.Linear(num_words, 2 * channels[-1])
-        num_features = num_cameras * channels[-1] * (image_size // 8) ** 2
+        self.keypoints = _Keypoints(channels[-1]) if keypoints else None
+        num_features = num_cameras * channels[-1] * (2 if keypoints else (image_size // 8) ** 2)
         self.normalise = nn.LayerNorm(num_features)
         self.trunk = nn.Sequential(nn.Linear(num_features + state_dim, width), nn.ReLU())
+        if keypoints:
+            # What to do follows from places by more than one layer; from a grid of features it is nearly linear.
+            self.trunk.extend([nn.Linear(width, width), nn.ReLU()])
         self.actor = nn.Linear(width, chunk * action_dim * _NUM_KNOTS)
         self.critic = nn.Linear(width, chunk if judges_actions else 1)
         # PyTorch's own initialisation lets the picture's signal fade from layer to layer, and the state drown it.
@@ -144,7 +153,10 @@ class TinyVLA(nn.Module):
         features = self.vision(images.to(dtype))
         modulation = self.film(words.to(dtype)).repeat_interleave(self.num_cameras, dim=0)
         scale, shift = modulation[..., None, None].chunk(2, dim=1)
-        features = self.normalise((features * (1 + scale) + shift).reshape(len(pixels), -1))
+        features = features * (1 + scale) + shift
+        if self.keypoints is not None:
+            features = self.keypoints(features)
+        features = self.normalise(features.reshape(len(pixels), -1))
         if state is not None:
             features = torch.cat([features, (state * _STATE_SCALE).to(features.dtype)], dim=1)
         hidden = self.trunk(features)
@@ -206,6 +218,28 @@ class TinyVLA(nn.Module):
         except RuntimeError as error:
             raise ValueError(f"{folder / 'model.safetensors'} does not fit its config.json: {error}") from error
         return policy
+
+
+class _Keypoints(nn.Module):
+    """(B, K, H, W) features -> (B, K, 2): the mean place of each channel, by a softmax over its places.
+
+    Args:
+        num_channels: K; each learns how sharp its softmax is.
+    """
+
+    def __init__(self, num_channels: int) -> None:
+        super().__init__()
+        self.log_sharpness = nn.Parameter(torch.zeros(num_channels))
+
+    def forward(self, features: Tensor) -> Tensor:
+        sharpened = features * self.log_sharpness.exp()[:, None, None]
+        share = sharpened.flatten(2).softmax(-1).view(features.shape)
+        return torch.stack([_mean_place(share.sum(2)), _mean_place(share.sum(3))], dim=-1)
+
+
+def _mean_place(share: Tensor) -> Tensor:
+    """(..., L) shares of L places between -1 and 1 -> (...)."""
+    return share @ torch.linspace(-1, 1, share.shape[-1], dtype=share.dtype, device=share.device)
 
 
 def _averaged(pictures: Tensor, size: int) -> Tensor:

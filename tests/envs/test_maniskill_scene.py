@@ -30,8 +30,8 @@ def light_robots(tmp_path_factory):
         yield
 
 
-def config_for(task, control="ee", noise=0.0, tempo=1.0, detours=0):
-    return SimulationConfig(task, 16, control, None, None, False, None, noise, tempo, detours)
+def config_for(task, control="ee", noise=0.0, tempo=1.0, detours=0, turns=True):
+    return SimulationConfig(task, 16, control, None, None, False, None, noise, tempo, detours, turns)
 
 
 def build(task, control="ee"):
@@ -67,6 +67,15 @@ def test_the_expert_succeeds_plainly_and_also_slowly_with_noise_and_detours(task
     assert len(varied) > len(plain)
     # Everything that is drawn follows from the seed.
     assert np.array_equal(play(scene, task, 100, limit=20, **knobs)[1], varied[:20])
+    scene.close()
+
+
+def test_an_expert_that_does_not_turn_picks_up_what_lies_askew():
+    scene = build("StackCube-v1")
+    for turns in (True, False):
+        succeeds, actions, _ = play(scene, "StackCube-v1", 100, turns=turns)
+        assert succeeds
+        assert (np.abs(actions[:, 5]).max() > 0.9) == turns
     scene.close()
 
 

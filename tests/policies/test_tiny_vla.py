@@ -100,6 +100,24 @@ def test_two_cameras():
     assert not torch.allclose(output.value, other.value)
 
 
+def test_keypoints_are_where_a_channel_is_strongest():
+    features = torch.zeros(1, 2, 5, 9)
+    features[0, 0, 1, 6] = features[0, 1, 4, 0] = 50.0
+    [places] = tiny_vla._Keypoints(2)(features)
+    torch.testing.assert_close(places, torch.tensor([[0.5, -0.5], [-1.0, 1.0]]), rtol=0, atol=1e-6)
+
+
+def test_a_policy_that_sees_keypoints_acts_and_comes_back(tmp_path):
+    policy, seen = make(keypoints=True, num_cameras=1), observe()
+    output = policy.act(temperature=0.0, **inputs_of(policy, seen))
+    moved = {"base": seen.images["base"].roll(8, dims=2)}
+    other = policy.act(temperature=0.0, **policy.preprocess(moved, seen.instruction, seen.state))
+    assert not torch.allclose(other.value, output.value)
+    policy.save_pretrained(tmp_path)
+    again = load_policy(tmp_path).act(temperature=0.0, **inputs_of(policy, seen))
+    assert torch.equal(again.tokens, output.tokens)
+
+
 def test_what_does_not_fit_is_refused():
     policy, seen = make(), observe()
     with pytest.raises(ValueError, match="image_size is a multiple of 8; got 60"):

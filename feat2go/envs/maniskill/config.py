@@ -21,7 +21,7 @@ class SimulationConfig:
         fov: vertical field of view in radians; None for the stock one.
         light_assets: low-poly robot, small ground, no reflection table.
         max_episode_steps: None for the task's own limit.
-        expert_noise, expert_tempo, expert_detours: see ``env.ManiSkill``.
+        expert_noise, expert_tempo, expert_detours, expert_turns: see ``env.ManiSkill``.
         dense_reward: compute the task's own reward with every action.
         task_options: further arguments of the task's constructor.
     """
@@ -36,6 +36,7 @@ class SimulationConfig:
     expert_noise: float
     expert_tempo: float
     expert_detours: int
+    expert_turns: bool = True
     dense_reward: bool = False
     task_options: Mapping[str, Any] = field(default_factory=dict)
 

@@ -56,6 +56,8 @@ class ManiSkill:
             [``expert_tempo``, 1] and is preceded by a pause of random length.
         expert_detours: random places that the expert visits before it begins, at most. In demonstrations with detours,
             where the arm is does not give away how far the task is.
+        expert_turns: whether the expert turns its gripper to the sides of what it picks up. If False, it picks it up as
+            it lies, so that imitating it needs no sight of how a small thing is turned.
         terminate_on_success: if False, episodes run to the limit. May be set between episodes.
 
     Raises:
@@ -79,6 +81,7 @@ class ManiSkill:
         expert_noise: float = 0.0,
         expert_tempo: float = 1.0,
         expert_detours: int = 0,
+        expert_turns: bool = True,
         terminate_on_success: bool = True,
         dense_reward: bool = False,
         task_options: dict[str, Any] | None = None,
@@ -118,6 +121,7 @@ class ManiSkill:
             expert_noise=expert_noise,
             expert_tempo=expert_tempo,
             expert_detours=expert_detours,
+            expert_turns=expert_turns,
             dense_reward=dense_reward,
             task_options=task_options or {},
         )

@@ -37,7 +37,7 @@ def expert_for(config: SimulationConfig, env: Any, row: int) -> Expert | None:
     if plan is None:
         return None
     numbers: list[int | None] = [0, 1] if config.task in TWO_ARMS else [None]
-    arms = [Arm(env, row, config.expert_noise, config.expert_tempo, number) for number in numbers]
+    arms = [Arm(env, row, config.expert_noise, config.expert_tempo, number, config.expert_turns) for number in numbers]
     return Expert(plan, arms, config.expert_detours)
 
 

@@ -40,18 +40,22 @@ class Arm:
         noise: standard deviation of the noise on motions, in action units.
         tempo: lowest relative speed of a phase.
         number: which of several robots; None for the only one.
+        turns: whether motions turn the gripper to the yaw that they are given; otherwise it keeps its own.
 
     Attributes:
         lean: rotation of the gripper about the world's x axis, in rad; 0 for upright.
         pitch: rotation of the gripper about the axis across its yaw, in rad; negative points it forward.
     """
 
-    def __init__(self, env: Any, row: int, noise: float, tempo: float, number: int | None = None) -> None:
+    def __init__(
+        self, env: Any, row: int, noise: float, tempo: float, number: int | None = None, turns: bool = True
+    ) -> None:
         self.env = env
         self._number = number
         self.row = row
         self._noise = noise
         self._tempo = tempo
+        self._turns = turns
         self.reseed(0)
 
     def reseed(self, seed: int) -> None:
@@ -124,7 +128,7 @@ class Arm:
         """Go there, until within ``tolerance`` metres or for ``max_steps`` at full tempo."""
         yield from self._begin_phase(gripper)
         for _ in range(round(max_steps / self._speed)):
-            aim = yaw() if yaw else None
+            aim = yaw() if yaw and self._turns else None
             is_near = np.linalg.norm(target() - self.position) < tolerance
             if is_near and self._turn_to(aim).magnitude() < _YAW_TOLERANCE_RAD:
                 return
