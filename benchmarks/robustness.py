@@ -2,9 +2,9 @@
 
 ``python benchmarks/robustness.py [--encoder dinov2_small] [--episodes 8] [--severities 2]``: expert episodes at an even
 tempo are labelled from their pictures and from perturbed ones. Noise, light, colours, distractors and a shifted and
-rotated picture are made from the pictures; ``view`` is rendered anew, the same states seen by a camera that stands 2, 5
-or 10 % of its distance elsewhere and looks 1, 3 or 6 degrees aside. Features are kept under runs/, so an interrupted
-run goes on; with dinov2_small, one severity takes about 7 minutes of one core.
+rotated picture are made from the pictures; the same states are also rendered anew, in other light, among distractors
+and from another view (``feat2go.envs.maniskill.variations``). Features are kept under runs/, so an interrupted run goes
+on; with dinov2_small, one severity takes about 10 minutes of one core.
 """
 
 from __future__ import annotations
@@ -25,12 +25,13 @@ from feat2go.core import Episode
 from feat2go.data import FolderDataset
 from feat2go.encoders import CachedEncoder
 from feat2go.envs.maniskill.env import ManiSkill
-from feat2go.envs.maniskill.tasks import TASKS
+from feat2go.envs.maniskill.variations import Kind
 from feat2go.progress.audit import Sample, Structural
 from feat2go.progress.audit.perturbations import PERTURBATIONS, SEVERITIES
 from feat2go.progress.audit.robustness import robustness
 from feat2go.registry import ENCODERS
 from feat2go.rollouts.demonstrations import collect
+from feat2go.rollouts.variations import rendered_anew
 
 RESULTS = Path(__file__).parent / "results"
 WORK = record.ROOT / "runs" / "robustness"
@@ -38,8 +39,8 @@ DOCS = record.ROOT / "docs" / "audit.md"
 MARKS = ("<!-- robustness: begin -->", "<!-- robustness: end -->")
 KEPT_ASIDE = ("PlaceSphere-v1", "PullCube-v1")
 METHODS = {"strokes": Strokes, "trend": Trend}
-KINDS = (*PERTURBATIONS, "view")
-SHIFT, ROTATION_DEG = (0.02, 0.05, 0.1), (1.0, 3.0, 6.0)
+RENDERED: dict[str, Kind] = {"light, rendered": "light", "distractors, rendered": "distractors", "view": "view"}
+KINDS = (*PERTURBATIONS, *RENDERED)
 IMAGE_SIZE = 128
 
 
@@ -55,46 +56,6 @@ def demonstrations(task: str, num_episodes: int) -> list[Episode]:
     return FolderDataset(folder)[:num_episodes]
 
 
-def other_views(task: str, episodes: Sequence[Episode], severity: int) -> list[np.ndarray]:
-    """uint8 (T, H, W, 3) of each episode, seen by a camera that is moved somewhere, the same for all."""
-    camera = TASKS[task].camera
-    assert camera is not None
-    position, target = np.array(camera.position), np.array(camera.target)
-    distance = float(np.linalg.norm(position - target))
-    aside = distance * np.tan(np.deg2rad(ROTATION_DEG[severity - 1]))
-    rng = np.random.default_rng(severity)
-    env = ManiSkill(
-        task,
-        num_envs=1,
-        image_size=IMAGE_SIZE,
-        camera_position=tuple(position + SHIFT[severity - 1] * distance * direction(rng)),
-        camera_target=tuple(target + aside * direction(rng)),
-        camera_fov=camera.fov,
-    )
-    try:
-        return [replayed(env, episode) for episode in episodes]
-    finally:
-        env.close()
-
-
-def direction(rng: np.random.Generator) -> np.ndarray:
-    """(3,), of length 1."""
-    drawn = rng.normal(size=3)
-    return np.asarray(drawn / np.linalg.norm(drawn))
-
-
-def replayed(env: ManiSkill, episode: Episode) -> np.ndarray:
-    """The pictures of an episode, carried out again: the simulation repeats itself."""
-    observations = [env.reset([episode.seed])]
-    for action in np.asarray(episode.actions):
-        step = env.step(action[None, None])
-        observations.append(step.final_observation if len(step.final_index) else step.observation)
-    states = np.concatenate([observation.state for observation in observations])
-    if states.shape != np.shape(episode.state) or not np.allclose(states, episode.state, atol=1e-4):
-        raise RuntimeError(f"episode '{episode.uid}' went another way when it was carried out again")
-    return torch.cat([observation.images["base"] for observation in observations]).numpy()
-
-
 def measure(task: str, num_episodes: int, severities: Sequence[int], encoder: CachedEncoder) -> list[dict[str, Any]]:
     """A row per perturbation, severity and method."""
     episodes = demonstrations(task, num_episodes)
@@ -107,8 +68,8 @@ def measure(task: str, num_episodes: int, severities: Sequence[int], encoder: Ca
     for kind in KINDS:
         for severity in severities:
             seen = (
-                other_views(task, episodes, severity)
-                if kind == "view"
+                list(rendered_anew(episodes, RENDERED[kind], severity))
+                if kind in RENDERED
                 else [PERTURBATIONS[kind](frames, severity, seed) for seed, frames in enumerate(clean)]
             )
             features = [encoder.encode_episode(torch.from_numpy(frames)).features for frames in seen]

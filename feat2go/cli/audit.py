@@ -34,13 +34,13 @@ from feat2go.progress.audit import (
     simulator_milestones,
 )
 from feat2go.progress.audit.files import write_audit, write_estimates
-from feat2go.progress.audit.perturbations import PERTURBATIONS, SEVERITIES
 from feat2go.progress.audit.robustness import robustness
 from feat2go.progress.audit.scores import Cutter
 from feat2go.progress.structural import Scope
 from feat2go.registry import CLUSTERING, ENCODERS, UnknownNameError
 from feat2go.rollouts.progress_bar import progress_bar
 from feat2go.rollouts.replay import open_recording
+from feat2go.rollouts.variations import perturbations
 from feat2go.values.frozen import FrozenValue
 
 # In the order of the table; all others are compared with the first.
@@ -66,6 +66,7 @@ def audit_dataset(
     scope: Scope = "stage",
     max_episodes: int = 32,
     perturbed_episodes: int = 0,
+    rendered_anew: bool = False,
     skip_damaged: bool = False,
 ) -> None:
     """Measure how well stages and progress targets agree with milestones; write tables, plots and a page.
@@ -82,6 +83,8 @@ def audit_dataset(
         max_episodes: successful episodes of each task that are looked at, and failed ones; 0 for all.
         perturbed_episodes: of each task, how many are also seen with noise, other light and colours, a moved camera and
             distractors, at three severities, for robustness.json; each takes 15 times as long to encode as without.
+        rendered_anew: of these episodes, render the same states as well, with other lights, among distractors and from
+            another view; for episodes that ``feat2go collect`` recorded in ManiSkill's own tasks.
         skip_damaged: leave out episodes that can't be read, naming them, rather than stop.
     """
     chosen = _chosen(method, value_model)
@@ -105,7 +108,7 @@ def audit_dataset(
     }
     write_audit(found, output, about)
     if perturbed_episodes > 0:
-        measured = _robustness(episodes, samples, methods, cached, perturbed_episodes, value_model)
+        measured = _robustness(episodes, samples, methods, cached, perturbed_episodes, value_model, rendered_anew)
         write_estimates(Path(output) / "robustness.json", measured)
     # Matplotlib is loaded when everything else is safe on disk.
     from feat2go.report.audit import write_audit_page
@@ -249,30 +252,28 @@ def _robustness(
     encoder: CachedEncoder,
     num_episodes: int,
     value_model: str | None,
+    rendered_anew: bool,
 ) -> dict[str, dict[str, dict[str, Estimate]]]:
     """Method -> perturbation and severity, e.g. ``"light 2"`` -> metric, on the first episodes of each task."""
     tasks = dict.fromkeys(sample.task for sample in samples)
     chosen = [own for task in tasks for own in [s for s in samples if s.task == task][:num_episodes]]
     by_uid = {episode.uid: episode for episode in episodes}
+    clean = [by_uid[sample.uid] for sample in chosen]
     seen_methods = {name: method for name, method in methods.items() if name in CLUSTERING or name == "value"}
     predictor = FrozenValue.load(value_model) if value_model and "value" in methods else None
     measured: dict[str, dict[str, dict[str, Estimate]]] = {name: {} for name in seen_methods}
-    kinds = [(name, severity) for name in PERTURBATIONS for severity in SEVERITIES]
-    with progress_bar("perturbing", len(kinds)) as update:
-        for number, (kind, severity) in enumerate(kinds, start=1):
+    ways = perturbations(rendered_anew)
+    with progress_bar("perturbing", len(ways)) as update:
+        for number, (way, perturb) in enumerate(ways.items(), start=1):
             seen = [
-                replace(
-                    by_uid[sample.uid],
-                    frames={"base": PERTURBATIONS[kind](_frames(by_uid[sample.uid]), severity, seed)},
-                )
-                for seed, sample in enumerate(chosen)
+                replace(episode, frames={"base": frames}) for episode, frames in zip(clean, perturb(clean), strict=True)
             ]
             features = [encoder.encode_episode(torch.from_numpy(_frames(own))).features for own in seen]
             # A value model sees the perturbed pictures themselves.
             perturbed = {"value": Given(_predictions(seen, predictor))} if predictor else {}
             for name, method in seen_methods.items():
-                measured[name][f"{kind} {severity}"] = robustness(chosen, features, method, perturbed.get(name))
-            update(number, f"{kind} {severity}")
+                measured[name][way] = robustness(chosen, features, method, perturbed.get(name))
+            update(number, way)
     return measured
 
 

@@ -150,3 +150,16 @@ def test_damaged_episodes_are_left_out_on_request(folder, tmp_path, capsys):
     assert "000001.h5" in capsys.readouterr().err
     main([*words, "--skip_damaged", "true"])
     assert "2 successful episodes" in capsys.readouterr().out
+
+
+def test_the_same_states_are_rendered_anew_on_request(folder, tmp_path, monkeypatch):
+    def darker(episodes, kind, severity):
+        assert kind in ("light", "distractors", "view")
+        return (np.asarray(episode.view()[:]) // (severity + 1) for episode in episodes)
+
+    monkeypatch.setattr("feat2go.rollouts.variations.rendered_anew", darker)
+    words = ["audit", str(folder), "--method", "uniform", "--encoder=pixels", "--output", str(tmp_path / "out")]
+    main([*words, "--perturbed_episodes=1", "--rendered_anew=true"])
+    robustness = json.loads((tmp_path / "out" / "robustness.json").read_text())["uniform"]
+    assert len(robustness) == 15 + 9
+    assert robustness["rendered light 2"]["rank_correlation"]["mean"] > 0.5

@@ -1,8 +1,9 @@
-"""Pictures and milestones of episodes that were recorded without, from their states and actions."""
+"""Pictures and milestones of recorded episodes, from states and actions; and other pictures of the same states."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from feat2go.envs.maniskill.config import SimulationConfig
 from feat2go.envs.maniskill.requirements import require_installed
 from feat2go.envs.maniskill.scene import Scene
 from feat2go.envs.maniskill.tasks import task_named
+from feat2go.envs.maniskill.variations import Variation, varied
 
 # Kind ("actors", "articulations") -> name -> (T, state).
 States = Mapping[str, Mapping[str, np.ndarray]]
@@ -21,12 +23,9 @@ States = Mapping[str, Mapping[str, np.ndarray]]
 class Replayer:
     """Plays recorded episodes of one task again, on the CPU.
 
-    Each action is carried out, so that contacts are as they were, and then the recorded state is set, so that nothing
-    drifts.
-
     Args:
         task: a ManiSkill task id.
-        control_mode: ManiSkill's name of what the actions mean.
+        control_mode: ManiSkill's name of what the actions mean, or ``"ee"`` or ``"joint"``.
         image_size: side of the pictures in pixels.
 
     Raises:
@@ -56,7 +55,10 @@ class Replayer:
         self._scene = Scene(config)
 
     def play(self, seed: int, actions: np.ndarray, states: States) -> tuple[np.ndarray, np.ndarray]:
-        """One episode.
+        """One episode: its pictures and milestones.
+
+        Each action is carried out, so that contacts are as they were, and then the recorded state is set, so that
+        nothing drifts.
 
         Args:
             seed: that it was reset with.
@@ -76,6 +78,45 @@ class Replayer:
             frames.append(scene.images()[0, 0])
             milestones.append(max(milestones[-1], int(scene.milestone[0])))
         return np.stack(frames), np.array(milestones, np.int64)
+
+    def see_otherwise(self, seed: int, actions: np.ndarray, variation: Variation) -> tuple[np.ndarray, np.ndarray]:
+        """The same states in other pictures.
+
+        The episode is carried out twice, without pictures to find what places it takes, and then with them. The
+        simulation repeats itself to the bit.
+
+        Args:
+            seed: that it was reset with.
+            actions: (T-1, A), as recorded by ``feat2go collect``.
+            variation: what looks otherwise.
+
+        Returns:
+            Frames uint8 (T, H, W, 3), and what is known of the states besides, float32 (T, S), as recorded.
+        """
+        scene = self._scene
+        occupied = np.concatenate([scene.positions()[0, :, :2] for _ in self._carry_out(seed, actions)])
+        frames, states = [], []
+        playing = self._carry_out(seed, actions)
+        next(playing)
+        with varied(scene, variation, occupied):
+            for _ in itertools.chain([None], playing):
+                frames.append(scene.images()[0, 0])
+                states.append(scene.states()[0])
+        return np.stack(frames), np.stack(states)
+
+    def first_frame(self, seed: int) -> np.ndarray:
+        """uint8 (H, W, 3): as an episode begins."""
+        self._scene.reset(0, seed)
+        first: np.ndarray = self._scene.images()[0, 0]
+        return first
+
+    def _carry_out(self, seed: int, actions: np.ndarray) -> Iterator[None]:
+        """Stops after the reset and after every action."""
+        self._scene.reset(0, seed)
+        yield
+        for action in actions:
+            self._scene.step(action[None])
+            yield
 
     def close(self) -> None:
         """Free the simulation."""

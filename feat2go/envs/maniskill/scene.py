@@ -102,6 +102,13 @@ class Scene:
         parts += [hidden.pose.p for hidden in self.env._hidden_objects]
         return torch.cat(parts, dim=1).cpu().numpy().astype(np.float32)
 
+    def positions(self) -> np.ndarray:
+        """float32 (N, B, 3): where the grippers and everything that can move are, in metres."""
+        tools = [agent.tcp.pose.p for agent in self._control.agents if hasattr(agent, "tcp")]
+        actors = self.env.scene.actors.values()
+        found = [*tools, *(actor.pose.p for actor in actors if actor.px_body_type != "static")]
+        return torch.stack(found, dim=1).cpu().numpy().astype(np.float32)
+
     def close(self) -> None:
         self.env.close()
 
@@ -114,6 +121,11 @@ class Scene:
         if compose is not None:
             image = compose(image, seen["segmentation"][..., 0].cpu().numpy())
         return image
+
+    @property
+    def camera(self) -> Any:
+        """ManiSkill's first camera, which takes the picture ``"base"``."""
+        return self._sensors[0].camera
 
     @property
     def _sensors(self) -> list[Any]:
