@@ -228,6 +228,29 @@ def summary(groups: Mapping[str, Any], tasks: tuple[str, ...]) -> str:
     return "\n".join(lines)
 
 
+def by_task(groups: Mapping[str, Any], tasks: tuple[str, ...], name: str) -> str:
+    """Markdown: one method, a row per task, averaged over the tempos that were measured, and their mean."""
+    lines = [
+        "| task | tempos | VOC | pair accuracy | boundary F1 | uniform's | gain | spread, varied | elapsed time's |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    measured = [task for task in tasks if any(group.startswith(f"{task}/") for group in groups)]
+    metrics = ("voc", "pair_accuracy", "boundary_f1", "boundary_f1_uniform")
+    rows = {
+        task: [mean(groups, (task,), name, metric) for metric in metrics]
+        + [mean(groups, (task,), name, metric, "varied") for metric in ("milestone_spread", "elapsed_spread")]
+        for task in measured
+    }
+    rows["mean over tasks"] = np.mean(list(rows.values()), axis=0).tolist()
+    for task, (order, pairs, f1, uniform, spread, elapsed) in rows.items():
+        tempos = " and ".join(group.split("/")[1] for group in groups if group.startswith(f"{task}/"))
+        lines.append(
+            f"| {task} | {tempos} | {order:.3f} | {pairs:.3f} | {f1:.2f} | {uniform:.2f} | {f1 - uniform:+.2f} "
+            f"| {spread:.3f} | {elapsed:.3f} |"
+        )
+    return "\n".join(lines)
+
+
 def by_group(groups: Mapping[str, Any], name: str) -> str:
     """Markdown: one method, a row per task and tempo, with intervals."""
 
@@ -267,6 +290,8 @@ def write_docs(result: Mapping[str, Any]) -> None:
         summary(result["methods"], DEVELOPMENT),
         "Tasks kept aside:",
         summary(result["methods"], KEPT_ASIDE),
+        "`strokes` on the tasks kept aside, by task:",
+        by_task(result["methods"], KEPT_ASIDE, "strokes"),
         "`strokes`, by task and tempo, with 95 % bootstrap intervals over episodes:",
         by_group(result["methods"], "strokes"),
         "`trend`, the paper's:",
@@ -327,9 +352,16 @@ def main() -> None:
             found["methods"][group] = measure(samples_of(group, arguments.episodes, encoder), methods())
             found["commits"][group] = commit()
             print(group, flush=True)
-    found["methods"] = {group: found["methods"][group] for group in GROUPS if group in found["methods"]}
-    write(arguments.output, {"tolerance": TOLERANCE, "episodes": arguments.episodes, **found})
+            # An interrupted run keeps the groups that it has measured.
+            save(arguments.output, arguments.episodes, found)
+    save(arguments.output, arguments.episodes, found)
     write_docs(json.loads(arguments.output.read_text()))
+
+
+def save(path: Path, num_episodes: int, found: Mapping[str, Any]) -> None:
+    """Write what has been found, groups in their usual order."""
+    in_order = {group: found["methods"][group] for group in GROUPS if group in found["methods"]}
+    write(path, {"tolerance": TOLERANCE, "episodes": num_episodes, **found, "methods": in_order})
 
 
 if __name__ == "__main__":
