@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -22,5 +24,11 @@ def to_bins(actions: Tensor, num_bins: int = NUM_BINS) -> Tensor:
 
 def from_bins(bins: Tensor, num_bins: int = NUM_BINS) -> Tensor:
     """Bins -> float32 midpoints. There is one midpoint less: the last two bins share it, as in the original."""
-    edges = bin_edges(num_bins).to(bins.device)
-    return ((edges[:-1] + edges[1:]) / 2)[bins.clamp(0, num_bins - 2)].float()
+    return _midpoints(num_bins, bins.device)[bins.clamp(0, num_bins - 2)]
+
+
+# A policy needs them in every step.
+@functools.lru_cache(maxsize=16)
+def _midpoints(num_bins: int, device: torch.device) -> Tensor:
+    edges = bin_edges(num_bins)
+    return ((edges[:-1] + edges[1:]) / 2).float().to(device)

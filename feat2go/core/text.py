@@ -34,24 +34,21 @@ def hashed_words(sentences: Sequence[str], num_buckets: int) -> Tensor:
         raise ValueError(f"expected a sequence of sentences, got one string: '{sentences}'; write [sentence]")
     if num_buckets < 1:
         raise ValueError(f"num_buckets must be at least 1, got {num_buckets}")
-    terms = [
-        (row * num_buckets + bucket, sign)
-        for row, sentence in enumerate(sentences)
-        for bucket, sign in _buckets(sentence, num_buckets)
-    ]
-    counts = torch.zeros(len(sentences) * num_buckets)
-    if terms:
-        index, sign = zip(*terms, strict=True)
-        counts.index_add_(0, torch.tensor(index), torch.tensor(sign))
-    return torch.nn.functional.normalize(counts.view(len(sentences), num_buckets), dim=1)
+    if not sentences:
+        return torch.zeros(0, num_buckets)
+    return torch.stack([_embedded(sentence, num_buckets) for sentence in sentences])
 
 
 # A policy sees the same few sentences in every step.
 @functools.lru_cache(maxsize=4096)
-def _buckets(sentence: str, num_buckets: int) -> tuple[tuple[int, float], ...]:
+def _embedded(sentence: str, num_buckets: int) -> Tensor:
     words = _WORD.findall(sentence.lower())
     pairs = (f"{first} {second}" for first, second in itertools.pairwise(words))
-    return tuple(_bucket(term, num_buckets) for term in (*words, *pairs))
+    counts = torch.zeros(num_buckets)
+    for term in (*words, *pairs):
+        bucket, sign = _bucket(term, num_buckets)
+        counts[bucket] += sign
+    return torch.nn.functional.normalize(counts, dim=0)
 
 
 def _bucket(term: str, num_buckets: int) -> tuple[int, float]:
