@@ -11,7 +11,7 @@ import torch
 from feat2go.core.protocols import Policy, VectorEnv
 from feat2go.core.types import Observation, PolicyOutput, Rollout, Step
 from feat2go.rollouts.experience import act, stack, with_critic
-from feat2go.rollouts.turns import EnvsInTurn, Turn, joined_output, joined_step, turns_of
+from feat2go.rollouts.turns import EnvsInTurn, Turn, cores_left, joined_output, joined_step, turns_of
 
 Part = TypeVar("Part")
 
@@ -54,13 +54,14 @@ class Collector:
         observations: list[Observation] = []
         outputs: list[PolicyOutput] = []
         steps: list[Step] = []
-        for turn in self._turns * self.num_steps:
-            if turn.is_stepping:
-                steps.append(turn.end_step(self._draw_seed))
-            observations.append(turn.observation)
-            outputs.append(act(policy, turn.observation, temperature, generator, device))
-            turn.begin_step(outputs[-1].actions)
-        steps += [turn.end_step(self._draw_seed) for turn in self._turns]
+        with cores_left(len(self._turns) - 1):
+            for turn in self._turns * self.num_steps:
+                if turn.is_stepping:
+                    steps.append(turn.end_step(self._draw_seed))
+                observations.append(turn.observation)
+                outputs.append(act(policy, turn.observation, temperature, generator, device))
+                turn.begin_step(outputs[-1].actions)
+            steps += [turn.end_step(self._draw_seed) for turn in self._turns]
         rollout = stack(
             observations,
             [joined_output(parts) for parts in self._by_decision(outputs)],

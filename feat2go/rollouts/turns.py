@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -55,6 +56,21 @@ class EnvsInTurn:
             thread.shutdown()
         for env in self.envs:
             env.close()
+
+
+@contextmanager
+def cores_left(num_stepping: int) -> Iterator[None]:
+    """Leave a core to each environment that steps meanwhile.
+
+    PyTorch's threads wait for one another actively: with as many of them as cores, they and the environments' processes
+    keep each other from running. How many there are is a setting of the process, which comes back in the end.
+    """
+    num_threads = torch.get_num_threads()
+    torch.set_num_threads(max(1, num_threads - num_stepping))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(num_threads)
 
 
 class Turn:
