@@ -15,21 +15,25 @@ ARGUMENTS = {
     "maniskill": {"task": "PushCube-v1", "num_envs": 2, "image_size": 64, "max_episode_steps": 20},
     "put_on": {"num_envs": 2, "image_size": 64, "max_episode_steps": 40},
 }
-NEED_VULKAN = {"maniskill", "put_on"}
-# Beside the registered ones: the tabletop in worker processes, of one and of two environments.
-IN_WORKERS = "tabletop in workers"
+# Beside the registered ones: the tabletop in worker processes, of one and of two environments; and two arms, with 14
+# numbers to an action and three cameras, in episodes too short for their expert, which succeeds in
+# tests/envs/test_maniskill_scene.py.
+IN_WORKERS, TWO_ARMS = "tabletop in workers", "maniskill with two arms"
 ARGUMENTS[IN_WORKERS] = {**ARGUMENTS["tabletop"], "num_workers": 2}
+ARGUMENTS[TWO_ARMS] = {"task": "TwoRobotPickCube-v1", "num_envs": 1, "image_size": 16, "max_episode_steps": 7}
+REGISTERED = {IN_WORKERS: "tabletop", TWO_ARMS: "maniskill"}
+NEED_VULKAN = {"maniskill", "put_on", TWO_ARMS}
 
 
 @pytest.fixture(
     scope="module",
     params=[
-        pytest.param(name, marks=pytest.mark.vulkan if name in NEED_VULKAN else ()) for name in (*ENVS, IN_WORKERS)
+        pytest.param(name, marks=pytest.mark.vulkan if name in NEED_VULKAN else ()) for name in (*ENVS, *REGISTERED)
     ],
 )
 def env(request):
     try:
-        cls = ENVS.get("tabletop" if request.param == IN_WORKERS else request.param)
+        cls = ENVS.get(REGISTERED.get(request.param, request.param))
     except ModuleNotFoundError as error:
         pytest.skip(f"{request.param} is not installed: {error}")
     env = cls(**ARGUMENTS.get(request.param, {}))
@@ -215,6 +219,8 @@ def test_milestones_count_up(env):
 
 @pytest.mark.parametrize("ends", [True, False])
 def test_the_expert_succeeds_and_success_ends_an_episode_only_if_told_to(env, ends):
+    if env.env_id == ARGUMENTS[TWO_ARMS]["task"]:
+        pytest.skip("no expert succeeds in so few steps")
     env.terminate_on_success = ends
     try:
         env.reset(seeds(env))
