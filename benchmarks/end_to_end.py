@@ -7,8 +7,10 @@ minibatches are those of configs/ppo_tabletop.yaml, with the reward of success, 
 libraries use the same network (tiny_vla, 256 tokens for each number of an action), Adam, a loss of the same terms and
 as many threads, one after the other and then the other way round. feat2go runs as ``feat2go fit`` does, `PolicyModule`
 and `RolloutDataModule` under a Lightning Trainer, without a logger, checkpoints or validation: once as it is, once
-double-buffered, and once with ``trainer.devices: 2``, two processes that share out the environments, the minibatches
-and the threads. The ratio is the median over the rounds, to the faster of the other two in each.
+double-buffered, each half of the environments in a worker process, and once with ``trainer.devices: 2``, two processes
+that share out the environments, the minibatches and the threads. The others have the environments in their process,
+and once more in two worker processes, which step at the same time while their policy waits. The ratio is the median
+over the rounds, to the faster of the other two in each.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ import statistics
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -48,6 +50,7 @@ from feat2go.training import PolicyModule, RolloutDataModule
 
 RESULT = Path(__file__).parent / "results" / "end_to_end.json"
 PEERS = {"stable_baselines3": StableBaselines3, "torchrl": TorchRL}
+IN_WORKERS = {"stable_baselines3_in_workers": StableBaselines3, "torchrl_in_workers": TorchRL}
 OURS = ("feat2go", "feat2go_double_buffered", "feat2go_two_processes")
 
 
@@ -64,7 +67,7 @@ class Clock(Callback):
 def feat2go_seconds(work: Workload, num_iterations: int, double_buffered: bool = False, devices: int = 1) -> float:
     """Of so many iterations, after one that doesn't count; ``work`` is that of one process."""
     torch.manual_seed(0)
-    num_envs = work.env["num_envs"] // 2 if double_buffered else work.env["num_envs"]
+    half = {"num_envs": work.env["num_envs"] // 2, "num_workers": 1}
     module = PolicyModule(
         policy=lambda: TinyVLA(**work.network),
         algorithm=PPO(
@@ -78,7 +81,7 @@ def feat2go_seconds(work: Workload, num_iterations: int, double_buffered: bool =
         optimizer=lambda parameters: torch.optim.Adam(parameters, lr=work.lr),
     )
     data = RolloutDataModule(
-        env=lambda: Tabletop(**{**work.env, "num_envs": num_envs}),
+        env=lambda: Tabletop(**{**work.env, **(half if double_buffered else {})}),
         reward=Sparse(),
         num_steps=work.num_steps,
         num_epochs=work.num_epochs,
@@ -179,6 +182,8 @@ def measure(work: Workload, names: Sequence[str], rounds: int, num_iterations: i
     )
     runs = dict(zip(OURS, ours, strict=True))
     runs |= {name: lambda peer=peer: peer_seconds(peer, work, num_iterations) for name, peer in PEERS.items()}
+    workers = replace(work, env={**work.env, "num_workers": 2})
+    runs |= {name: lambda peer=peer: peer_seconds(peer, workers, num_iterations) for name, peer in IN_WORKERS.items()}
     rates: dict[str, list[float]] = {name: [] for name in names}
     for number in range(rounds):
         for name in names if number % 2 == 0 else reversed(names):
@@ -187,9 +192,9 @@ def measure(work: Workload, names: Sequence[str], rounds: int, num_iterations: i
     return rates
 
 
-def ratio(rates: dict[str, list[float]], name: str) -> float:
-    """To the faster of the others, the median over the rounds."""
-    fastest = [max(pair) for pair in zip(*(rates[peer] for peer in PEERS), strict=True)]
+def ratio(rates: dict[str, list[float]], name: str, peers: Iterable[str] = tuple(PEERS)) -> float:
+    """To the fastest of these others, the median over the rounds."""
+    fastest = [max(pair) for pair in zip(*(rates[peer] for peer in peers), strict=True)]
     return statistics.median(own / other for own, other in zip(rates[name], fastest, strict=True))
 
 
@@ -207,7 +212,7 @@ def main() -> None:
     be_quiet()
 
     work = workload(arguments.num_envs, arguments.num_steps)
-    rates = measure(work, (*OURS, *PEERS), arguments.rounds, arguments.iterations)
+    rates = measure(work, (*OURS, *PEERS, *IN_WORKERS), arguments.rounds, arguments.iterations)
     result = {
         "env": "tabletop",
         "num_envs": work.env["num_envs"],
@@ -220,10 +225,12 @@ def main() -> None:
         "iterations": arguments.iterations,
         "steps_per_s": {name: [round(rate, 1) for rate in values] for name, values in rates.items()},
         "over_the_faster_peer": {name: round(ratio(rates, name), 3) for name in OURS},
+        "over_the_faster_peer_in_workers": {name: round(ratio(rates, name, IN_WORKERS), 3) for name in OURS},
         "peers": {name: version(name.replace("_", "-")) for name in PEERS},
     }
     write(arguments.output, result)
-    print("over the faster of the others: " + ", ".join(f"{n} {v}" for n, v in result["over_the_faster_peer"].items()))
+    for key in ("over_the_faster_peer", "over_the_faster_peer_in_workers"):
+        print(key.replace("_", " ") + ": " + ", ".join(f"{name} {value}" for name, value in result[key].items()))
 
 
 if __name__ == "__main__":

@@ -47,6 +47,10 @@ class TabletopTorchRL(EnvBase):
         columns = {name: flag[:, None] for name, flag in flags.items()}
         return TensorDict({**seen, **columns, "reward": reward[:, None]}, self.batch_size)
 
+    def close_tables(self) -> None:
+        """End their processes, if they have any."""
+        self._env.env.close()
+
     def _set_seed(self, seed: int | None) -> None:
         """Its seeds are those of rollouts."""
 
@@ -101,8 +105,9 @@ class TorchRL:
         self._gae = GAE(gamma=work.gamma, lmbda=work.lam, value_network=None)
         self._parameters = list(self._network.parameters())
         self._optimizer = torch.optim.Adam(self._parameters, lr=work.lr)
+        self._env = TabletopTorchRL(work)
         self._collector = Collector(
-            TabletopTorchRL(work), actor, frames_per_batch=work.num_rows, total_frames=-1, track_traj_ids=False
+            self._env, actor, frames_per_batch=work.num_rows, total_frames=-1, track_traj_ids=False
         )
         self._rollouts = iter(self._collector)
 
@@ -115,6 +120,7 @@ class TorchRL:
 
     def close(self) -> None:
         self._collector.shutdown()
+        self._env.close_tables()
 
     def _update(self, data: TensorDictBase) -> None:
         """On a rollout (N, T)."""

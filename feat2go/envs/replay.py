@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def replay(actions: Sequence[Tensor | np.ndarray], action_dim: int) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:

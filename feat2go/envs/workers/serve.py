@@ -9,8 +9,6 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
-import torch
-
 
 def serve(build: Callable[[Any, int], Any], name: str, errors: tuple[type[Exception], ...]) -> None:
     """Build simulations, say what they are like, then answer commands until the other end is gone. Does not return.
@@ -22,7 +20,6 @@ def serve(build: Callable[[Any, int], Any], name: str, errors: tuple[type[Except
         errors: that say by themselves what to do; others are sent with where they come from.
     """
     connection, memory = Connection(int(sys.argv[1])), int(sys.argv[2])
-    torch.set_num_threads(1)
     try:
         worker = build(connection.recv(), memory)
         connection.send(worker.info)
