@@ -77,9 +77,14 @@ class Canvas:
     colour: Ints
     depth: Floats
 
-    def take(self, rows: Ints) -> Canvas:
-        """A contiguous copy of some pictures."""
-        return Canvas(self.colour.take(rows, axis=1), self.depth.take(rows, axis=1))
+    def take(self, rows: Ints, out: Canvas | None = None) -> Canvas:
+        """A contiguous copy of some pictures, in ``out`` if it is of as many."""
+        if out is None or out.colour.shape[1] != len(rows):
+            return Canvas(self.colour.take(rows, axis=1), self.depth.take(rows, axis=1))
+        # All rows exist; the default mode would write to another array first.
+        self.colour.take(rows, axis=1, out=out.colour, mode="clip")
+        self.depth.take(rows, axis=1, out=out.depth, mode="clip")
+        return out
 
     def index(self, picture: Ints, pixel: Ints) -> Ints:
         """Where the samples of pixels (P,) of pictures (P,) lie in the flat canvas, int (S, P)."""

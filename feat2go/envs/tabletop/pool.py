@@ -12,10 +12,7 @@ PROGRAM = WorkerProgram(
     module="feat2go.envs.tabletop.worker",
     name="tabletop",
     startup_advice="what it wrote before says why",
-    memory_advice="is there enough memory? Each worker needs about 0.3 GB",
-    # Of glibc: freed memory stays with the process. Given back and asked for anew in every step, the pages of the
-    # pictures' large arrays take a third of it.
-    environment={"MALLOC_TRIM_THRESHOLD_": str(2**29), "MALLOC_MMAP_THRESHOLD_": str(2**29)},
+    memory_advice="is there enough memory? Each worker needs about 0.1 GB",
 )
 
 

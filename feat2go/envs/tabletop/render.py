@@ -25,7 +25,7 @@ WRIST_COLOUR = (120, 124, 134)
 class Renderer:
     """Renders N tables. Receptacles never move, so they are drawn once per episode.
 
-    Keeps 8 bytes for each of four samples of every pixel, 32 * N * H * W in all.
+    Keeps 8 bytes for each of four samples of every pixel, and as much to draw on, 64 * N * H * W in all.
 
     Args:
         num_envs: N.
@@ -38,6 +38,8 @@ class Renderer:
         self._table = Canvas(pack(*np.moveaxis(colour, -1, 0)), depth)
         shape = (len(SAMPLES), num_envs, image_size, image_size)
         self._background = Canvas(np.empty(shape, dtype=np.uint32), np.empty(shape, dtype=np.float32))
+        # Drawn on in every step: new memory of this size would be taken from the system and given back each time.
+        self._canvas = Canvas(np.empty(shape, dtype=np.uint32), np.empty(shape, dtype=np.float32))
 
     def set_background(self, world: World, rows: Ints) -> None:
         """Draw the table and receptacles of environments ``rows``."""
@@ -49,7 +51,7 @@ class Renderer:
     def render(self, world: World, rows: Ints) -> Pixels:
         """uint8 (len(rows), H, W, 3): the pictures of environments ``rows``."""
         world = world.select(rows)
-        canvas = self._background.take(rows)
+        canvas = self._background.take(rows, out=self._canvas)
         self._draw(canvas, world.objects.beside(_gripper(world)))
         return average(canvas)
 
