@@ -17,8 +17,8 @@ NUM_STEPS = 3
 PATIENCE_S = 60.0
 
 
-def tabletop(num_envs):
-    return Tabletop(num_envs=num_envs, image_size=32, num_distractors=0, max_episode_steps=4)
+def tabletop(num_envs, num_workers=0):
+    return Tabletop(num_envs, image_size=32, num_distractors=0, max_episode_steps=4, num_workers=num_workers)
 
 
 class RandomPolicy:
@@ -53,9 +53,9 @@ def assert_same(rollout, expected):
             assert (one is None and other is None) or torch.equal(one, other), field.name
 
 
-@pytest.fixture
-def in_turn():
-    env = EnvsInTurn([tabletop(2), tabletop(1)])
+@pytest.fixture(params=[0, 1], ids=["in this process", "in workers"])
+def in_turn(request):
+    env = EnvsInTurn([tabletop(2, request.param), tabletop(1, request.param)])
     yield env
     env.close()
 
@@ -120,6 +120,26 @@ def test_the_policy_acts_in_one_environment_while_the_other_steps():
     rollout = collect(Collector(env, 2, itertools.count()), policy=Announcing())
     env.close()
     assert rollout.valid.shape == (2, 2, 2)
+
+
+@pytest.mark.parametrize(("num_threads", "expected"), [(3, 2), (1, 1)])
+def test_the_policy_leaves_a_core_to_the_environment_that_steps(num_threads, expected):
+    class Counting(RandomPolicy):
+        num_threads = ()
+
+        def act(self, **inputs):
+            self.num_threads += (torch.get_num_threads(),)
+            return super().act(**inputs)
+
+    before, policy, env = torch.get_num_threads(), Counting(), EnvsInTurn([tabletop(1), tabletop(1)])
+    torch.set_num_threads(num_threads)
+    try:
+        collect(Collector(env, 2, itertools.count()), policy=policy)
+        # What follows the last step is judged when nothing steps any more.
+        assert policy.num_threads == (*[expected] * 4, num_threads)
+        assert torch.get_num_threads() == num_threads
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_an_error_of_an_environment_reaches_the_caller():
