@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from feat2go.clustering.motion import Motion, ends_in_motion
+from feat2go.clustering.motion import Motion, boundary_strength, ends_in_motion
 
 # Below this share of a stroke's usual motion, a frame is at rest.
 AT_REST = 0.1
@@ -26,29 +26,52 @@ def add_contacts(
       frame at rest as well as with the stroke after it. A hesitation goes on the way that it came, and is left alone.
     - Where most episodes end in motion, because success came under way, their last stroke makes all of the task's
       effect and no rest marks its end. It is cut where half of its motion is done.
+    - A turning point says more than a rest: where there would be too many stages, the weakest other rests are dropped.
 
     Args:
         motions: of each episode.
         cuts: inner boundaries of each, as many in all.
         min_stage: frames per stage.
-        max_stages: at most; turning points come first.
+        max_stages: at most.
 
     Returns:
         Inner boundaries of each, as many in all.
     """
     num_frames = [len(motion.amount) + 1 for motion in motions]
-    num_possible = min(max_stages, min(num_frames) // min_stage) - 1
-    refined = [list(own) for own in cuts]
-    for k in reversed(range(len(cuts[0]))):
-        ratios = [turn(motion, own[k]) for motion, own in zip(motions, cuts, strict=True)]
-        if len(refined[0]) < num_possible and np.median(ratios) < 1:
-            for motion, own in zip(motions, refined, strict=True):
-                own.insert(k, min(_first_at_rest(motion, own[k]), own[k] - min_stage))
+    num_cuts, num_possible = len(cuts[0]), min(max_stages, min(num_frames) // min_stage) - 1
+    contacts = _turning_points(motions, cuts)
+    weakest = [k for k in _from_the_weakest(motions, cuts) if k not in contacts]
+    kept = set(range(num_cuts)).difference(weakest[: max(0, num_cuts + len(contacts) - num_possible)])
+    contacts = contacts[max(0, len(kept) + len(contacts) - num_possible) :]
+    refined = [_cut_at(motion, own, kept, contacts, min_stage) for motion, own in zip(motions, cuts, strict=True)]
     is_cut_off = np.mean([ends_in_motion(motion) for motion in motions]) > 0.5
     if is_cut_off and 0 < len(refined[0]) < num_possible:
         for motion, own in zip(motions, refined, strict=True):
             own.append(_half_way(motion, own[-1]))
     return [_apart(own, length, min_stage) for own, length in zip(refined, num_frames, strict=True)]
+
+
+def _turning_points(motions: Sequence[Motion], cuts: Sequence[list[int]]) -> list[int]:
+    """Numbers of the boundaries from which the motion goes back, in most episodes."""
+    ratios = np.array([[turn(motion, cut) for cut in own] for motion, own in zip(motions, cuts, strict=True)])
+    return [int(k) for k in np.flatnonzero(np.median(ratios, axis=0) < 1)]
+
+
+def _from_the_weakest(motions: Sequence[Motion], cuts: Sequence[list[int]]) -> list[int]:
+    """Numbers of the boundaries, by their median strength."""
+    strengths = np.array([boundary_strength(motion)[own] for motion, own in zip(motions, cuts, strict=True)])
+    return [int(k) for k in np.argsort(np.median(strengths, axis=0), kind="stable")]
+
+
+def _cut_at(motion: Motion, own: list[int], kept: set[int], contacts: list[int], min_stage: int) -> list[int]:
+    """An episode's boundaries that are kept, and before those with a contact the first frame at rest."""
+    found = []
+    for k, cut in enumerate(own):
+        if k in contacts:
+            found.append(min(_first_at_rest(motion, cut), cut - min_stage))
+        if k in kept:
+            found.append(cut)
+    return found
 
 
 def turn(motion: Motion, onset: int) -> float:

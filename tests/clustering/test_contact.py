@@ -69,6 +69,14 @@ def test_there_may_be_no_room(min_stage, max_stages):
     assert add_contacts(motions, [[ONSET]], min_stage, max_stages) == [[ONSET]]
 
 
+def test_a_turning_point_takes_the_place_of_a_rest():
+    motions = [motion_of(legs([1, STRAIGHT_ON, BACK]))] * 2
+    both = [[ONSET, ONSET + 12]] * 2
+    assert add_contacts(motions, both, min_stage=2, max_stages=4) == [[ONSET, AT_REST + 12, ONSET + 12]] * 2
+    assert add_contacts(motions, both, min_stage=2, max_stages=3) == [[AT_REST + 12, ONSET + 12]] * 2
+    assert add_contacts(motions, both, min_stage=2, max_stages=2) == [[ONSET + 12]] * 2
+
+
 def test_boundaries_keep_their_distance():
     motions = [motion_of(legs([1, BACK]))]
     found = add_contacts(motions, [[7, ONSET]], min_stage=6, max_stages=8)
