@@ -4,8 +4,9 @@ python benchmarks/rollout_speed.py
 
 Environment, policy and length of a rollout are those of configs/ppo_tabletop.yaml and configs/ppo_pushcube.yaml; the
 policy is untrained. The bare loop keeps nothing and logs nothing. Both play the same episodes, in turns (A B C A B C).
-C is the collector double-buffered: two environments of half the size, one of which steps while the policy acts in the
-other. The policy's share of the bare loop says how much that could gain at most, with one thread for each.
+C is the collector double-buffered: two environments of half the size, each with workers of its own, one of which steps
+while the policy acts in the other. The policy's share of the bare loop says how much that could gain at most, with one
+thread for each.
 """
 
 from __future__ import annotations
@@ -77,9 +78,9 @@ class BareLoop:
 
 
 def halves(settings: dict[str, Any]) -> list[dict[str, Any]]:
-    """The settings of two environments that have as many rows, and workers, as one of these."""
-    counts = [name for name in ("num_envs", "num_workers") if name in settings]
-    return [{**settings, **{name: settings[name] // 2 for name in counts}} for _ in range(2)]
+    """The settings of two environments that have as many rows, and workers, as one of these; one worker at least."""
+    num_workers = max(1, settings.get("num_workers", 0) // 2)
+    return [{**settings, "num_envs": settings["num_envs"] // 2, "num_workers": num_workers} for _ in range(2)]
 
 
 def measure(name: str, changes: dict[str, Any], num_steps: int | None, repeats: int) -> dict[str, Any]:

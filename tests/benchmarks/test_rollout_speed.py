@@ -17,6 +17,7 @@ def test_halves_have_as_many_rows_and_workers_together():
         benchmark.halves({"num_envs": 16, "num_workers": 2, "image_size": 64})
         == [{"num_envs": 8, "num_workers": 1, "image_size": 64}] * 2
     )
+    assert benchmark.halves({"num_envs": 4}) == [{"num_envs": 2, "num_workers": 1}] * 2
 
 
 def test_the_bare_loop_plays_the_collectors_episodes():
