@@ -4,7 +4,7 @@ python benchmarks/audit_sweep.py
 
 Scripted experts of even and of varied tempo (each phase draws its own speed from 0.4 to 1 times the usual one, after a
 pause), development seeds, 128 px, dinov2_small. Every clustering with its defaults. ``--groups`` measures some tasks
-and tempos and keeps what an earlier run found of the others. ``--sweep`` varies the parameters of ``strokes``, of
+and tempos, ``--methods`` some methods, and the rest stays as an earlier run found it. ``--sweep`` varies the parameters of ``strokes``, of
 ``trend`` and of the target instead, one at a time, and ``--layers`` the encoder's layer, on the development tasks only.
 docs/audit.md and docs/defaults.md say what was chosen; their tables are written from the JSON by the same command. The
 first run spends most of its time in the simulator and in DINOv2, and keeps 2 GB under runs/; later ones take the
@@ -324,6 +324,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--episodes", type=int, default=8, help="per task and tempo")
     parser.add_argument("--groups", nargs="+", default=GROUPS, choices=GROUPS, help="tasks and tempos to measure")
+    parser.add_argument("--methods", nargs="+", default=list(methods()), choices=list(methods()), help="to measure")
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "results" / "audit_sweep.json")
     parser.add_argument("--sweep", action="store_true", help="vary parameters on the development tasks instead")
     parser.add_argument("--layers", type=int, nargs="+", default=[], help="also try these layers of the encoder")
@@ -349,7 +350,9 @@ def main() -> None:
     else:
         encoder = CachedEncoder(DINOv2Small(), WORK / "features")
         for group in arguments.groups:
-            found["methods"][group] = measure(samples_of(group, arguments.episodes, encoder), methods())
+            chosen_methods = {name: method for name, method in methods().items() if name in arguments.methods}
+            measured = measure(samples_of(group, arguments.episodes, encoder), chosen_methods)
+            found["methods"][group] = found["methods"].get(group, {}) | measured
             found["commits"][group] = commit()
             print(group, flush=True)
             # An interrupted run keeps the groups that it has measured.
