@@ -4,11 +4,11 @@ python benchmarks/audit_sweep.py
 
 Scripted experts of even and of varied tempo (each phase draws its own speed from 0.4 to 1 times the usual one, after a
 pause), development seeds, 128 px, dinov2_small. Every clustering with its defaults. ``--groups`` measures some tasks
-and tempos, ``--methods`` some methods, and the rest stays as an earlier run found it. ``--sweep`` varies the parameters of ``strokes``, of
-``trend`` and of the target instead, one at a time, and ``--layers`` the encoder's layer, on the development tasks only.
-docs/audit.md and docs/defaults.md say what was chosen; their tables are written from the JSON by the same command. The
-first run spends most of its time in the simulator and in DINOv2, and keeps 2 GB under runs/; later ones take the
-features of the first.
+and tempos, ``--methods`` some methods, and the rest stays as an earlier run found it. ``--sweep`` varies the parameters
+of ``strokes``, of ``trend`` and of the target instead, one at a time, and ``--layers`` the encoder's layer, on the
+development tasks only. docs/audit.md and docs/defaults.md say what was chosen; their tables are written from the JSON
+by the same command. The first run spends most of its time in the simulator and in DINOv2, and keeps 2 GB under runs/;
+later ones take the features of the first.
 """
 
 from __future__ import annotations
