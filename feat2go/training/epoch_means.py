@@ -18,7 +18,8 @@ class EpochMeans:
     """
 
     def __init__(self) -> None:
-        self._sums: dict[str, tuple[Tensor, float]] = {}
+        # Of what is reported together: sums, and the sum of the weights.
+        self._sums: dict[tuple[str, ...], tuple[Tensor, float]] = {}
 
     def add(self, metrics: Mapping[str, Tensor | float], weight: float = 1.0) -> None:
         """What a batch reports.
@@ -27,10 +28,11 @@ class EpochMeans:
             metrics: scalars, which stay on their device.
             weight: how much the batch counts. Of one that does not count at all, a number need not be one.
         """
-        for name, value in metrics.items():
-            total, count = self._sums.get(name, (torch.zeros(()), 0.0))
-            counted = torch.as_tensor(value).detach().float() * weight if weight else torch.zeros(())
-            self._sums[name] = (counted + total, count + weight)
+        if not metrics:
+            return
+        values = torch.stack([torch.as_tensor(value).detach().float() for value in metrics.values()])
+        total, count = self._sums.get(tuple(metrics), (torch.zeros_like(values), 0.0))
+        self._sums[tuple(metrics)] = (total + values * weight if weight else total, count + weight)
 
     def compute(self) -> dict[str, float]:
         """Name -> mean, NaN where nothing counted; the next epoch begins.
@@ -38,6 +40,7 @@ class EpochMeans:
         Every process must call, after it was given the same names.
         """
         sums, self._sums = self._sums, {}
-        pairs = [[float(total), count] for total, count in sums.values()]
-        totals = global_sum(torch.tensor(pairs, dtype=torch.float64).reshape(-1, 2))
-        return dict(zip(sums, (totals[:, 0] / totals[:, 1]).tolist(), strict=True))
+        names = [name for together in sums for name in together]
+        pairs = [[total, count] for totals, count in sums.values() for total in totals.tolist()]
+        exchanged = global_sum(torch.tensor(pairs, dtype=torch.float64).reshape(-1, 2))
+        return dict(zip(names, (exchanged[:, 0] / exchanged[:, 1]).tolist(), strict=True))

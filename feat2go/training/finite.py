@@ -43,8 +43,8 @@ class StopAtNotFinite(Callback):
         learned = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         norms = torch._foreach_norm([local(p.grad) for p in learned])
         # Finite only if all of them are. It may overflow where they are: then nothing is found.
-        total = sum((norm.to(self._loss.device) for norm in norms), self._loss)
-        found = [] if total.isfinite() else self._found(pl_module)
+        numbers = torch.stack([number.to(self._loss.device, torch.float32) for number in (self._loss, *norms)])
+        found = [] if numbers.sum().isfinite() else self._found(pl_module)
         stop_if_any(trainer, found, self._batch, "gradients")
 
     def _found(self, pl_module: LightningModule) -> list[str]:
