@@ -1,9 +1,9 @@
 """A value model of put_on, audited on settings that it has not seen.
 
-``python benchmarks/put_on_value.py [--episodes 60] [--audited 8] [--work FOLDER]`` collects demonstrations of put_on in
-distribution, labels them, fits the small value model on them, and audits it on other episodes: in distribution and of
-settings with other tables, objects and positions. All through ``feat2go``, with its configs for put_on but for the
-encoder. A folder that is given keeps what was made, and the same command goes on there.
+``python benchmarks/put_on_value.py [--audited 8] [--work FOLDER]`` collects demonstrations of put_on in distribution,
+with detours and without, labels them, fits the value model on both, and audits it on other episodes: in distribution
+and of settings with other tables, objects and positions. All through ``feat2go``, with its configs for put_on. A folder
+that is given keeps what was made, and the same command goes on there: after ``put_on_policy.py``, in ``runs/put_on``.
 """
 
 from __future__ import annotations
@@ -18,15 +18,17 @@ from pathlib import Path
 from typing import Any
 
 import record
+import yaml
 
 RESULT = Path(__file__).parent / "results" / "put_on_value.json"
 DOCS = record.ROOT / "docs" / "audit.md"
 MARKS = ("<!-- put_on: begin -->", "<!-- put_on: end -->")
 SETTINGS = ("in_distribution", "unseen_table", "unseen_object", "unseen_position")
-METHODS = ("value", "strokes", "trend", "steps_to_go")
 METRICS = ("voc", "pair_accuracy", "milestone_spread", "elapsed_spread", "explained_variance", "mae")
 COLUMNS = ("voc", "pair_accuracy", "milestone_spread", "explained_variance")
-ENCODER, CLUSTERING, NUM_EPOCHS = "mobilenet_v2", "strokes", 12
+LABEL, VALUE, AUDIT = (f"configs/{kind}_put_on.yaml" for kind in ("label", "value", "audit"))
+# Folder -> what is trained on.
+COLLECT = {"demonstrations": "configs/collect_put_on.yaml", "few": "configs/collect_few_put_on.yaml"}
 # Behind the episodes that are trained on.
 FIRST_AUDITED = 5000
 
@@ -42,24 +44,26 @@ def collect(folder: Path, num_episodes: int, *words: str) -> None:
         feat2go("collect", *words, f"--output={folder}", f"--num_episodes={num_episodes}")
 
 
-def train(folder: Path, num_episodes: int) -> dict[str, float]:
-    """Collect, label and fit; VOC and pair accuracy on the held-out fifth of the demonstrations."""
-    demonstrations, value = folder / "demonstrations", folder / "value"
-    collect(demonstrations, num_episodes, "--config=configs/collect_put_on.yaml", "--env.init_args.num_envs=4")
+def train(folder: Path) -> tuple[int, dict[str, float]]:
+    """Collect, label and fit: the number of demonstrations; VOC and pair accuracy on the fifth that was held out."""
+    num_episodes, value = 0, folder / "value"
+    for name, config in COLLECT.items():
+        wanted = yaml.safe_load(Path(config).read_text())["num_episodes"]
+        collect(folder / name, wanted, f"--config={config}")
+        if not (folder / name / "labels.parquet").exists():
+            feat2go("label", str(folder / name), f"--config={LABEL}")
+        num_episodes += wanted
     if not (value / "value").is_dir():
-        feat2go("label", str(demonstrations), f"--encoder={ENCODER}", f"--clustering={CLUSTERING}")
         feat2go(
             "fit",
-            "--config=configs/value_put_on.yaml",
+            f"--config={VALUE}",
             f"--run_dir={value}",
-            f"--trainer.max_epochs={NUM_EPOCHS}",
-            f"--model.init_args.value.init_args.encoder={ENCODER}",
-            f"--data.init_args.dataset=[{demonstrations}]",
-            f"--data.init_args.labels=[{demonstrations / 'labels.parquet'}]",
+            f"--data.init_args.dataset=[{','.join(str(folder / name) for name in COLLECT)}]",
+            f"--data.init_args.labels=[{','.join(str(folder / name / 'labels.parquet') for name in COLLECT)}]",
         )
     with (value / "metrics.csv").open() as lines:
         last = [row for row in csv.DictReader(lines) if row["val/voc"]][-1]
-    return {name: round(float(last[f"val/{name}"]), 4) for name in ("voc", "pair_accuracy", "mae")}
+    return num_episodes, {name: round(float(last[f"val/{name}"]), 4) for name in ("voc", "pair_accuracy", "mae")}
 
 
 def audit(folder: Path, setting: str, num_episodes: int) -> dict[str, dict[str, Any]]:
@@ -68,23 +72,17 @@ def audit(folder: Path, setting: str, num_episodes: int) -> dict[str, dict[str, 
     options = {"setting": setting, "num_envs": 4, "num_workers": 2, "expert_noise": 0.1, "expert_tempo": 0.5}
     flags = [f"--env.init_args.{name}={value}" for name, value in options.items()]
     collect(episodes, num_episodes, "--env=put_on", *flags, f"--first_index={FIRST_AUDITED}")
-    feat2go(
-        "audit",
-        str(episodes),
-        f"--output={output}",
-        f"--encoder={ENCODER}",
-        f"--value_model={folder / 'value' / 'value'}",
-        "--method",
-        *METHODS,
-    )
+    value = folder / "value" / "value"
+    if not (output / "summary.json").exists():
+        feat2go("audit", str(episodes), f"--config={AUDIT}", f"--output={output}", f"--value_model={value}")
     found = json.loads((output / "summary.json").read_text())
     return {
         method: {
-            metric: {end: round(figure, 4) for end, figure in found[method][metric].items()}
+            metric: {end: round(figure, 4) for end, figure in own[metric].items()}
             for metric in METRICS
-            if metric in found[method]
+            if metric in own
         }
-        for method in METHODS
+        for method, own in found.items()
     }
 
 
@@ -111,7 +109,6 @@ def write_docs() -> None:
 def main() -> None:
     """Measure and write the JSON and the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--episodes", type=int, default=60)
     parser.add_argument("--audited", type=int, default=8, help="episodes of each setting")
     parser.add_argument("--work", type=Path, help="folder that keeps everything; by default nothing is kept")
     parser.add_argument("--docs-only", action="store_true", help="write the table of an earlier run")
@@ -119,10 +116,10 @@ def main() -> None:
     if not arguments.docs_only:
         with tempfile.TemporaryDirectory() as temporary:
             folder = arguments.work or Path(temporary)
-            held_out = train(folder, arguments.episodes)
+            num_episodes, held_out = train(folder)
             settings = {setting: audit(folder, setting, arguments.audited) for setting in SETTINGS}
-        about = {"encoder": ENCODER, "clustering": CLUSTERING, "num_epochs": NUM_EPOCHS}
-        numbers = {"num_episodes": arguments.episodes, "num_audited": arguments.audited}
+        about = {"label": LABEL, "value": VALUE}
+        numbers = {"num_episodes": num_episodes, "num_audited": arguments.audited}
         record.write(RESULT, {**about, **numbers, "held_out": held_out, "settings": settings})
     write_docs()
 
