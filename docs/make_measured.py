@@ -150,20 +150,24 @@ def _rollouts(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
         )
         yield (
             f"rollouts, {where}: steps/s double-buffered over not; at most, by the policy's share",
-            f"{overlap:.2f}; {row['bound_of_overlap']:.2f}",
+            f"{overlap:.2f}; {row['bound_of_overlap']:.2f} ({_load(result)})",
         )
 
 
 def _end_to_end(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
     names = {"stable_baselines3": "Stable-Baselines3", "torchrl": "TorchRL"}
     speeds = {name: median(rates) for name, rates in result["steps_per_s"].items()}
-    others = ", ".join(f"{names[peer]} {version} {speeds[peer]:,.0f}" for peer, version in result["peers"].items())
+    in_workers = result["over_the_faster_peer_in_workers"]
+    others = ", ".join(
+        f"{names[peer]} {version} {speeds[peer]:,.0f}, in workers {speeds[f'{peer}_in_workers']:,.0f}"
+        for peer, version in result["peers"].items()
+    )
     for name, ratio in result["over_the_faster_peer"].items():
         how = name.removeprefix("feat2go").replace("_", " ").strip() or "one process"
         yield (
             f"PPO iterations, tabletop, {result['num_envs']} environments, {how}: steps/s over the faster of the "
-            f"others ({others} steps/s)",
-            f"{ratio:.2f}; {speeds[name]:,.0f} steps/s",
+            f"others; over the faster of them with workers ({others} steps/s)",
+            f"{ratio:.2f}; {in_workers[name]:.2f}; {speeds[name]:,.0f} steps/s ({_load(result)})",
         )
 
 
