@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+from math import isfinite
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -52,7 +53,9 @@ def success(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def _mean_or_none(values: list[float]) -> float | None:
-    return mean(values) if values else None
+    # Without a value model they are NaN, which JSON does not have.
+    known = [value for value in values if isfinite(value)]
+    return mean(known) if known else None
 
 
 def main() -> None:

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import record
+from commands import feat2go
 from demo import success
 
 from feat2go.core.files import atomic_write
@@ -77,7 +76,7 @@ def run(stage: str, words: list[str]) -> None:
     if done.is_file() and json.loads(done.read_text())["command"] == command:
         return
     start = time.monotonic()
-    subprocess.run([sys.executable, "-m", "feat2go.cli.main", *words], check=True)
+    feat2go(*words)
     with atomic_write(done) as partial:
         partial.write_text(json.dumps({"command": command, "seconds": round(time.monotonic() - start, 1)}))
 

@@ -9,16 +9,14 @@ that is given keeps what was made, and the same command goes on there: after ``p
 from __future__ import annotations
 
 import argparse
-import csv
 import json
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import record
 import yaml
+from commands import feat2go, held_out
 
 RESULT = Path(__file__).parent / "results" / "put_on_value.json"
 DOCS = record.ROOT / "docs" / "audit.md"
@@ -31,11 +29,6 @@ LABEL, VALUE, AUDIT = (f"configs/{kind}_put_on.yaml" for kind in ("label", "valu
 COLLECT = {"demonstrations": "configs/collect_put_on.yaml", "few": "configs/collect_few_put_on.yaml"}
 # Behind the episodes that are trained on.
 FIRST_AUDITED = 5000
-
-
-def feat2go(*words: str) -> None:
-    """One command, in a process of its own."""
-    subprocess.run([sys.executable, "-m", "feat2go.cli.main", *words], check=True)
 
 
 def collect(folder: Path, num_episodes: int, *words: str) -> None:
@@ -61,9 +54,7 @@ def train(folder: Path) -> tuple[int, dict[str, float]]:
             f"--data.init_args.dataset=[{','.join(str(folder / name) for name in COLLECT)}]",
             f"--data.init_args.labels=[{','.join(str(folder / name / 'labels.parquet') for name in COLLECT)}]",
         )
-    with (value / "metrics.csv").open() as lines:
-        last = [row for row in csv.DictReader(lines) if row["val/voc"]][-1]
-    return num_episodes, {name: round(float(last[f"val/{name}"]), 4) for name in ("voc", "pair_accuracy", "mae")}
+    return num_episodes, {name: round(measured, 4) for name, measured in held_out(value).items()}
 
 
 def audit(folder: Path, setting: str, num_episodes: int) -> dict[str, dict[str, Any]]:

@@ -9,14 +9,12 @@ an interrupted run goes on from them.
 from __future__ import annotations
 
 import argparse
-import csv
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import record
+from commands import feat2go, held_out
 
 from feat2go.core.ordering import pair_accuracy, voc
 from feat2go.progress import read_labels
@@ -25,11 +23,6 @@ RESULT = Path(__file__).parent / "results" / "value_quality.json"
 # The tabletop draws its objects, receptacles and their colours anew in each episode, and its episodes cost little.
 NUM_EPISODES = {"PushCube-v1": 100, "StackCube-v1": 200, "tabletop": 400}
 LABEL, VALUE = "configs/label_quality.yaml", "configs/value_quality.yaml"
-
-
-def feat2go(*words: str) -> None:
-    """One command, in a process of its own."""
-    subprocess.run([sys.executable, "-m", "feat2go.cli.main", *words], check=True)
 
 
 def environment(task: str) -> list[str]:
@@ -56,10 +49,7 @@ def measure(task: str, folder: Path, scratch: Path) -> dict[str, Any]:
         f"--data.init_args.dataset=[{demonstrations}]",
         f"--data.init_args.labels=[{labels}]",
     )
-    with (value / "metrics.csv").open() as lines:
-        last = [row for row in csv.DictReader(lines) if row["val/voc"]][-1]
-    measured = {name: float(last[f"val/{name}"]) for name in ("voc", "pair_accuracy", "mae")}
-    return {"task": task, "num_episodes": num_episodes, **measured, "target": target_order(labels)}
+    return {"task": task, "num_episodes": num_episodes, **held_out(value), "target": target_order(labels)}
 
 
 def target_order(labels: Path) -> dict[str, float]:

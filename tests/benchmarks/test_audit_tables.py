@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 
-@pytest.mark.parametrize("name", ["robustness", "put_on_value", "maniskill_experts"])
+@pytest.mark.parametrize("name", ["robustness", "put_on_value", "put_on_policy", "maniskill_experts"])
 def test_the_docs_have_the_table_of_the_last_run(name, tmp_path, monkeypatch):
     benchmark = importlib.import_module(name)
     page = shutil.copy(benchmark.DOCS, tmp_path)
