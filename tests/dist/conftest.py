@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import runpy
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -26,6 +27,8 @@ def _run(path, settings, output, environment):
     import torch
 
     torch.set_num_threads(1)
+    # A shell has what it runs in the background ignore Ctrl-C, and the tests may be that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.argv = ["feat2go"]
     runpy.run_path(path, init_globals={"SETTINGS": settings})
 
