@@ -18,6 +18,7 @@ from feat2go.envs.maniskill.pool import worker_pool
 from feat2go.envs.maniskill.requirements import require_installed
 from feat2go.envs.maniskill.tasks import Task, task_named
 from feat2go.envs.workers.frames import Flags, Frames
+from feat2go.envs.workers.step import step_of
 
 log = logging.getLogger(__name__)
 
@@ -166,17 +167,8 @@ class ManiSkill:
         if seeds is not None:
             for row in final_index:
                 self._seeds[row] = seeds[row]
-        return Step(
-            observation=self._observation(),
-            terminated=torch.from_numpy(flags.terminated),
-            truncated=torch.from_numpy(flags.truncated),
-            success=torch.from_numpy(flags.success),
-            valid=torch.from_numpy(flags.valid),
-            milestone=torch.from_numpy(flags.milestone),
-            final_index=torch.tensor(final_index, dtype=torch.int64),
-            final_observation=final_observation,
-            reward=torch.from_numpy(flags.reward) if self._gives_reward else None,
-        )
+        reward = torch.from_numpy(flags.reward) if self._gives_reward else None
+        return step_of(flags, self._observation(), final_observation, reward)
 
     def restore(self, seeds: Sequence[int], actions: Sequence[Tensor]) -> Observation:
         """Bring back episodes that were under way; see ``VectorEnv.restore``.

@@ -18,6 +18,7 @@ from feat2go.envs.tabletop.scene import SceneSampler
 from feat2go.envs.tabletop.tables import ACTION_DIM, CAMERA, STATE_DIM, Tables, TableSettings
 from feat2go.envs.tabletop.task import MILESTONES
 from feat2go.envs.workers.frames import Flags, Frames
+from feat2go.envs.workers.step import step_of
 
 MAX_DISTRACTORS = 3
 MAX_RECEPTACLES = 3
@@ -186,16 +187,7 @@ class Tabletop:
         if next_seeds is not None:
             for row in ended:
                 self._instruction[row] = self._scene(next_seeds[row]).instruction
-        return Step(
-            observation=self._observation(),
-            terminated=torch.from_numpy(flags.terminated),
-            truncated=torch.from_numpy(flags.truncated),
-            success=torch.from_numpy(flags.success),
-            valid=torch.from_numpy(flags.valid),
-            milestone=torch.from_numpy(flags.milestone),
-            final_index=torch.tensor(ended, dtype=torch.int64),
-            final_observation=final_observation,
-        )
+        return step_of(flags, self._observation(), final_observation)
 
     def _observation(self) -> Observation:
         """Copies: what was given stays as it is."""
