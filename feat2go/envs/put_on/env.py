@@ -28,6 +28,8 @@ class PutOn(ManiSkill):
         expert_noise: standard deviation of Gaussian noise on the expert's motion, in action units.
         expert_tempo: lowest relative speed of a phase of the expert, in (0, 1].
         expert_detours: random places that the expert visits before it begins, at most.
+        expert_turns: whether the expert turns its gripper to the sides of the object. If False, it takes the object as
+            it lies, so that imitating it needs no sight of how a round thing is turned.
         success_requires_grasp: success only after the gripper has held the object once, as the reward of RL4VLA and
             RLinf has it; their success rate does without.
         terminate_on_success: if False, episodes run to the limit. May be set between episodes.
@@ -51,6 +53,7 @@ class PutOn(ManiSkill):
         expert_noise: float = 0.0,
         expert_tempo: float = 1.0,
         expert_detours: int = 0,
+        expert_turns: bool = True,
         success_requires_grasp: bool = False,
         terminate_on_success: bool = True,
     ) -> None:
@@ -67,6 +70,7 @@ class PutOn(ManiSkill):
             expert_noise=expert_noise,
             expert_tempo=expert_tempo,
             expert_detours=expert_detours,
+            expert_turns=expert_turns,
             terminate_on_success=terminate_on_success,
             task_options={
                 "setting": setting,

@@ -9,6 +9,7 @@ import torch
 from feat2go.envs.maniskill.config import SimulationConfig
 from feat2go.envs.maniskill.experts import expert_for
 from feat2go.envs.maniskill.light import light_urdf
+from feat2go.envs.put_on.env import PutOn
 from feat2go.envs.put_on.names import OBJECTS, RECEPTACLES
 from feat2go.envs.put_on.settings import SETTINGS
 from feat2go.envs.put_on.words import sentence
@@ -147,6 +148,35 @@ def test_the_object_jumps_after_five_steps_and_the_expert_follows():
             break
     assert scene.success[0]
     scene.close()
+
+
+def test_the_expert_turns_only_where_it_is_told_to(plain, monkeypatch):
+    configs = []
+
+    def start(config, *_):
+        configs.append(config)
+        raise RuntimeError("no simulation is needed")
+
+    monkeypatch.setattr("feat2go.envs.maniskill.env._start", start)
+    for turns in (True, False):
+        with pytest.raises(RuntimeError, match="no simulation"):
+            PutOn(num_envs=1, expert_turns=turns)
+    setting = SETTINGS["in_distribution"]
+    # A round thing that is turned by 45 degrees, which no picture shows.
+    seed = next(
+        seed
+        for seed in range(1000)
+        if (state := setting.state(setting.episode_id(seed))).yaw == setting.yaws[1]
+        and OBJECTS[state.object] == "golf ball"
+    )
+    turns = []
+    for config in configs:
+        plain.reset(0, seed)
+        expert = expert_for(config, plain.env, 0)
+        expert.reset(seed)
+        turns.append(abs(expert.action(0)[5]))
+    assert turns[0] > 0.5
+    assert turns[1] < 1e-3
 
 
 def test_the_start_pose_is_offset_in_six_joints():
