@@ -31,7 +31,7 @@ import torch
 from label_defaults import embed
 from record import ROOT, commit, write
 
-from feat2go.clustering import UVD, Pelt, Single, Strokes, Trend, TrendAgglomerative, Uniform
+from feat2go.clustering import UVD, Contacts, Pelt, Single, Strokes, Trend, TrendAgglomerative, Uniform
 from feat2go.data import FolderDataset
 from feat2go.encoders import CachedEncoder
 from feat2go.encoders.packaged import DINOv2Small
@@ -85,6 +85,7 @@ def methods() -> dict[str, Method]:
     """Every clustering with its defaults, and elapsed time."""
     clusterings = {
         "strokes": Strokes(),
+        "contacts": Contacts(),
         "trend": Trend(),
         "trend_agglomerative": TrendAgglomerative(),
         "uvd": UVD(),
@@ -290,9 +291,13 @@ def write_docs(result: Mapping[str, Any]) -> None:
         summary(result["methods"], DEVELOPMENT),
         "Tasks kept aside:",
         summary(result["methods"], KEPT_ASIDE),
+        "`contacts` on the tasks kept aside, by task:",
+        by_task(result["methods"], KEPT_ASIDE, "contacts"),
         "`strokes` on the tasks kept aside, by task:",
         by_task(result["methods"], KEPT_ASIDE, "strokes"),
-        "`strokes`, by task and tempo, with 95 % bootstrap intervals over episodes:",
+        "`contacts`, by task and tempo, with 95 % bootstrap intervals over episodes:",
+        by_group(result["methods"], "contacts"),
+        "`strokes`:",
         by_group(result["methods"], "strokes"),
         "`trend`, the paper's:",
         by_group(result["methods"], "trend"),
@@ -362,8 +367,12 @@ def main() -> None:
 
 
 def save(path: Path, num_episodes: int, found: Mapping[str, Any]) -> None:
-    """Write what has been found, groups in their usual order."""
-    in_order = {group: found["methods"][group] for group in GROUPS if group in found["methods"]}
+    """Write what has been found, groups and methods in their usual order."""
+    in_order = {
+        group: {name: found["methods"][group][name] for name in methods() if name in found["methods"][group]}
+        for group in GROUPS
+        if group in found["methods"]
+    }
     write(path, {"tolerance": TOLERANCE, "episodes": num_episodes, **found, "methods": in_order})
 
 

@@ -44,7 +44,7 @@ from feat2go.rollouts.variations import perturbations
 from feat2go.values.frozen import FrozenValue
 
 # In the order of the table; all others are compared with the first.
-CLUSTERINGS = ("strokes", "trend", "trend_agglomerative", "uvd", "pelt", "uniform", "single")
+CLUSTERINGS = ("strokes", "contacts", "trend", "trend_agglomerative", "uvd", "pelt", "uniform", "single")
 CONTROLS = ("steps_to_go", "constant", "shuffled", "reversed")
 # What is tried, in this order, where no encoder is named.
 PREFERRED_ENCODERS = ("dinov2_small", "mobilenet_v2")

@@ -39,7 +39,7 @@ def add_contacts(
     """
     num_frames = [len(motion.amount) + 1 for motion in motions]
     num_cuts, num_possible = len(cuts[0]), min(max_stages, min(num_frames) // min_stage) - 1
-    contacts = _turning_points(motions, cuts)
+    contacts = turning_points(motions, cuts)
     weakest = [k for k in _from_the_weakest(motions, cuts) if k not in contacts]
     kept = set(range(num_cuts)).difference(weakest[: max(0, num_cuts + len(contacts) - num_possible)])
     contacts = contacts[max(0, len(kept) + len(contacts) - num_possible) :]
@@ -47,11 +47,11 @@ def add_contacts(
     is_cut_off = np.mean([ends_in_motion(motion) for motion in motions]) > 0.5
     if is_cut_off and 0 < len(refined[0]) < num_possible:
         for motion, own in zip(motions, refined, strict=True):
-            own.append(_half_way(motion, own[-1]))
-    return [_apart(own, length, min_stage) for own, length in zip(refined, num_frames, strict=True)]
+            own.append(half_way(motion, own[-1]))
+    return [keep_apart(own, length, min_stage) for own, length in zip(refined, num_frames, strict=True)]
 
 
-def _turning_points(motions: Sequence[Motion], cuts: Sequence[list[int]]) -> list[int]:
+def turning_points(motions: Sequence[Motion], cuts: Sequence[list[int]]) -> list[int]:
     """Numbers of the boundaries from which the motion goes back, in most episodes."""
     ratios = np.array([[turn(motion, cut) for cut in own] for motion, own in zip(motions, cuts, strict=True)])
     return [int(k) for k in np.flatnonzero(np.median(ratios, axis=0) < 1)]
@@ -68,7 +68,7 @@ def _cut_at(motion: Motion, own: list[int], kept: set[int], contacts: list[int],
     found = []
     for k, cut in enumerate(own):
         if k in contacts:
-            found.append(min(_first_at_rest(motion, cut), cut - min_stage))
+            found.append(min(first_at_rest(motion, cut), cut - min_stage))
         if k in kept:
             found.append(cut)
     return found
@@ -88,7 +88,7 @@ def turn(motion: Motion, onset: int) -> float:
     """
     similarity = motion.similarity
     last = onset - 1
-    first = min(_first_at_rest(motion, onset) + 1, last)
+    first = min(first_at_rest(motion, onset) + 1, last)
     after = 1 - similarity[last, last + 1 : last + 1 + FRAMES_AFTER]
     ratios = []
     for before in (first - frames for frames in FRAMES_BEFORE if frames <= first):
@@ -99,7 +99,7 @@ def turn(motion: Motion, onset: int) -> float:
     return float(np.mean(ratios)) if ratios else 2.0
 
 
-def _first_at_rest(motion: Motion, onset: int) -> int:
+def first_at_rest(motion: Motion, onset: int) -> int:
     """The first frame of the rest before an onset; the frame two before it where nothing has rested."""
     is_at_rest = motion.level < AT_REST
     candidates = [frame for frame in range(onset - 1, onset - 2 - SLOW_ONSET, -1) if frame >= 0 and is_at_rest[frame]]
@@ -109,13 +109,13 @@ def _first_at_rest(motion: Motion, onset: int) -> int:
     return int(moved[-1]) + 1 if len(moved) else 0
 
 
-def _half_way(motion: Motion, start: int) -> int:
+def half_way(motion: Motion, start: int) -> int:
     """The frame by which half of the motion from ``start`` on is done."""
     path = np.concatenate([[0.0], np.cumsum(np.sqrt(motion.level[start:]))])
     return start + int(np.searchsorted(path, path[-1] / 2))
 
 
-def _apart(cuts: Sequence[int], num_frames: int, min_stage: int) -> list[int]:
+def keep_apart(cuts: Sequence[int], num_frames: int, min_stage: int) -> list[int]:
     """The boundaries, moved as little as it takes for every stage to have ``min_stage`` frames."""
     latest = num_frames
     moved = []

@@ -63,6 +63,17 @@ def motion_of(features: Tensor) -> Motion:
     return Motion(np.array(amount), np.stack(moving), _similarity(features))
 
 
+def patch_motion(features: Tensor) -> np.ndarray:
+    """Features (T, P, D) -> float32 (T-1, P): 1 - cos of each patch, from frame t to frame t+1."""
+    units = _units(features)
+    before = next(units)
+    rows = []
+    for after in units:
+        rows.append((1 - (before * after).sum(-1)).clamp(min=0).numpy())
+        before = after
+    return np.stack(rows)
+
+
 def boundary_strength(motion: Motion) -> np.ndarray:
     """Where stages may start: where motion sets off again after a rest, and where the last motion ends.
 
@@ -81,7 +92,7 @@ def boundary_strength(motion: Motion) -> np.ndarray:
             onset = rest + int(np.argmax(is_moving)) + 1
             strength[onset] = max(strength[onset], np.log(peak / level[rest]))
     if motion.level.any() and not ends_in_motion(motion):
-        peak, end = _end_of_motion(level)
+        peak, end = end_of_motion(motion)
         strength[end] = max(strength[end], np.log(level[peak] / level[-1]))
         strength[end + 1 :] = 0
     return np.minimum(strength, MAX_STRENGTH)
@@ -91,6 +102,16 @@ def ends_in_motion(motion: Motion) -> bool:
     """Whether the episode is over before its last stroke is: success came under way."""
     level = motion.level
     return bool(level[-1] >= FINAL_REST_SHARE * level.max() > 0)
+
+
+def end_of_motion(motion: Motion) -> tuple[int, int]:
+    """The last peak, and the first frame after it in which little moves any more."""
+    level = motion.level + REST_SHARE
+    peak = int(np.flatnonzero(level >= 0.4 * min(1.0, level.max()))[-1])
+    while peak > 0 and level[peak - 1] > level[peak]:
+        peak -= 1
+    is_low = level[peak:] <= END_SHARE * level[peak]
+    return peak, peak + int(np.argmax(is_low)) if is_low.any() else len(level) - 1
 
 
 def evidence_of(motions: Sequence[Motion], strengths: Sequence[np.ndarray]) -> list[Evidence]:
@@ -126,15 +147,6 @@ def _position(motion: Motion) -> np.ndarray:
 
 def _usual(amount: np.ndarray) -> float:
     return max(float(np.quantile(amount, USUAL_QUANTILE)), USUAL_SHARE * float(amount.max()))
-
-
-def _end_of_motion(level: np.ndarray) -> tuple[int, int]:
-    """The last peak, and the first frame after it in which little moves any more."""
-    peak = int(np.flatnonzero(level >= 0.4 * min(1.0, level.max()))[-1])
-    while peak > 0 and level[peak - 1] > level[peak]:
-        peak -= 1
-    is_low = level[peak:] <= END_SHARE * level[peak]
-    return peak, peak + int(np.argmax(is_low)) if is_low.any() else len(level) - 1
 
 
 def _highest_before(level: np.ndarray, rest: int) -> float:

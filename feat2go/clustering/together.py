@@ -81,25 +81,26 @@ def segment_together(
         require_features(track)
         lengths.append(len(track))
         if len(track) > 2:
-            seen = track[:: _stride(len(track))]
+            seen = track[:: stride_of(len(track))]
             motions[number] = motion_of(seen)
             strengths[number] = strength_of(seen, motions[number])
     kept = [number for number in motions if lengths[number] >= MIN_LENGTH_SHARE * np.median(lengths)]
-    found = _choose([motions[number] for number in kept], [strengths[number] for number in kept], choice)
+    found = choose_boundaries([motions[number] for number in kept], [strengths[number] for number in kept], choice)
     if refine is not None and kept:
         found = refine([motions[number] for number in kept], found)
     cuts = dict(zip(kept, found, strict=True))
     return [
-        Stages.from_boundaries([0, *(cut * _stride(length) for cut in cuts.get(number, [])), length])
+        Stages.from_boundaries([0, *(cut * stride_of(length) for cut in cuts.get(number, [])), length])
         for number, length in enumerate(lengths)
     ]
 
 
-def _stride(length: int) -> int:
+def stride_of(length: int) -> int:
+    """Of an episode of this length, every so manyth frame is looked at."""
     return -(-length // MAX_FRAMES)
 
 
-def _choose(motions: Sequence[Motion], strengths: Sequence[np.ndarray], choice: Choice) -> list[list[int]]:
+def choose_boundaries(motions: Sequence[Motion], strengths: Sequence[np.ndarray], choice: Choice) -> list[list[int]]:
     """Inner boundaries of every episode."""
     if not motions:
         return []

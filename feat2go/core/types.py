@@ -160,15 +160,22 @@ class Stages:
         boundaries: int64 (K+1,), from 0 to T, strictly increasing.
         curve: float32 (T,), the similarity that the cut was made on, for the plot; empty where there is none.
         slope: float32 (T,), its local slope; empty where there is none.
+        progress: float64 (T,), never falling from 0 to 1, where the clustering itself measures how far the task is;
+            empty where the progress target is made of similarities.
     """
 
     boundaries: Tensor
     curve: Tensor = field(default_factory=lambda: torch.empty(0))
     slope: Tensor = field(default_factory=lambda: torch.empty(0))
+    progress: Tensor = field(default_factory=lambda: torch.empty(0))
 
     @classmethod
     def from_boundaries(
-        cls, boundaries: Sequence[int], curve: Tensor | None = None, slope: Tensor | None = None
+        cls,
+        boundaries: Sequence[int],
+        curve: Tensor | None = None,
+        slope: Tensor | None = None,
+        progress: Tensor | None = None,
     ) -> Stages:
         """Stages from ``[0, b1, ..., T]``.
 
@@ -183,6 +190,7 @@ class Stages:
             torch.tensor(cuts, dtype=torch.int64),
             empty if curve is None else curve,
             empty if slope is None else slope,
+            empty if progress is None else progress,
         )
 
     @property

@@ -31,6 +31,8 @@ def structural_progress(features: Tensor, stages: Stages, beta: float = 0.0, sco
     frame. Where the similarity doesn't vary over the scope, every frame looks like its subgoal: S_norm = 1.
     Source: Feat2Go (arXiv 2605.30795), structural progress.
 
+    Stages that come with a ``progress`` of their own have that as the target, whatever ``scope`` is.
+
     Args:
         features: (T, P, D), any real dtype.
         stages: of the same T frames.
@@ -46,11 +48,15 @@ def structural_progress(features: Tensor, stages: Stages, beta: float = 0.0, sco
     require_features(features)
     if stages.num_frames != len(features):
         raise ValueError(f"the stages cover {stages.num_frames} frames, but there are features of {len(features)}")
+    if len(stages.progress) not in (0, len(features)):
+        raise ValueError(f"the stages have a progress of {len(stages.progress)} frames, not of {len(features)}")
     if scope not in ("stage", "episode"):
         raise ValueError(f"scope must be 'stage' or 'episode'; got '{scope}'")
     lengths = stages.boundaries.diff().tolist()
     parts = [patch_similarity(part, part[-1], beta).cpu() for part in torch.split(features, lengths)]
     similarity = torch.cat(parts)
+    if len(stages.progress):
+        return ProgressTrack(stages.progress.float(), stages.stage, similarity)
     normalised = torch.cat([_min_max(part) for part in parts]) if scope == "stage" else _min_max(similarity)
     normalised[stages.last_frames] = 1.0
     target = (stages.stage + normalised) / stages.num_stages

@@ -39,6 +39,10 @@ CLUSTERING = Registry(
         "strokes": Entry(
             "feat2go.clustering.strokes:Strokes", "strokes of motion, the same in all episodes of a task (ours)"
         ),
+        "contacts": Entry(
+            "feat2go.clustering.contacts:Contacts",
+            "strokes from contact to contact, of each arm, with a progress (ours)",
+        ),
         "trend_agglomerative": Entry(
             "feat2go.clustering.trend_agglomerative:TrendAgglomerative",
             "pieces of one trend, merged, the same in all episodes of a task",
