@@ -20,7 +20,7 @@ import numpy as np
 import record
 import torch
 
-from feat2go.clustering import Strokes, Trend
+from feat2go.clustering import Contacts, Strokes, Trend
 from feat2go.core import Episode
 from feat2go.data import FolderDataset
 from feat2go.encoders import CachedEncoder
@@ -38,7 +38,7 @@ WORK = record.ROOT / "runs" / "robustness"
 DOCS = record.ROOT / "docs" / "audit.md"
 MARKS = ("<!-- robustness: begin -->", "<!-- robustness: end -->")
 KEPT_ASIDE = ("PlaceSphere-v1", "PullCube-v1")
-METHODS = {"strokes": Strokes, "trend": Trend}
+METHODS = {"strokes": Strokes, "contacts": Contacts, "trend": Trend}
 RENDERED: dict[str, Kind] = {"light, rendered": "light", "distractors, rendered": "distractors", "view": "view"}
 KINDS = (*PERTURBATIONS, *RENDERED)
 IMAGE_SIZE = 128
