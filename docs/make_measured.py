@@ -56,7 +56,7 @@ def _values(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
 def _audit(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
     measured = {group.split("/")[0] for group in result["methods"]}
     tasks = [task for task in KEPT_ASIDE if task in measured]
-    for name in ("strokes", "trend"):
+    for name in ("strokes", "contacts", "trend"):
         kept = [methods[name] for group, methods in result["methods"].items() if group.split("/")[0] in tasks]
         voc, f1, uniform = (
             sum(metrics[key]["mean"] for metrics in kept) / len(kept)
