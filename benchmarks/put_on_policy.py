@@ -42,6 +42,7 @@ def stages(num_episodes: int, num_id_episodes: int) -> dict[str, list[str]]:
         "label": ["label", f"{RUNS}/demonstrations", "--config=configs/label_put_on.yaml"],
         "label_few": ["label", f"{RUNS}/few", "--config=configs/label_put_on.yaml"],
         "value": ["fit", "--config=configs/value_put_on.yaml", *resume("value")],
+        "plain": ["collect", "--config=configs/collect_plain_put_on.yaml"],
         "bc": ["fit", "--config=configs/bc_put_on.yaml", *resume("bc")],
         **evaluations("before", "bc", num_episodes, num_id_episodes),
         "ppo": ["fit", "--config=configs/ppo_put_on.yaml", *resume("ppo")],
