@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,14 @@ from commands import feat2go
 from demo import success
 
 from feat2go.core.files import atomic_write
+from feat2go.core.suites import SuiteSetting
+from feat2go.core.types import EvaluationRow
 from feat2go.envs.put_on.suites import PutOnID, PutOnOOD
 from feat2go.report.discovery import discover
 from feat2go.report.metrics import ENV_STEPS
 from feat2go.report.runs import Evaluation
-from feat2go.rollouts.suites import summarise_suite
+from feat2go.rollouts.suites import SuiteLine, summarise_suite
+from feat2go.rollouts.tables import read_table
 
 RESULT = Path(__file__).parent / "results" / "put_on_policy.json"
 DOCS = record.ROOT / "docs" / "put_on.md"
@@ -91,15 +95,16 @@ def summarise() -> dict[str, Any]:
     return {
         "seconds": {stage: json.loads((DONE / f"{stage}.json").read_text())["seconds"] for stage in done},
         "num_env_steps": int(steps[0]) if steps else None,
-        **{name: table(evaluations.get(name), evaluations.get(f"{name}_id")) for name in ("before", "after")},
+        **{name: table(name, evaluations.get(f"{name}_id")) for name in COLUMNS},
     }
 
 
-def table(suite: Evaluation | None, in_distribution: Evaluation | None) -> dict[str, Any] | None:
-    """The suite's lines with intervals; in distribution, the episodes of the longer evaluation count."""
+def table(name: str, in_distribution: Evaluation | None) -> dict[str, Any] | None:
+    """The lines of what is finished, with intervals; in distribution, the episodes of the longer evaluation count."""
     if in_distribution is None:
         return None
-    rows = [row for row in suite.rows if row.setting != IN_DISTRIBUTION] if suite else []
+    paths = sorted((RUNS / name / "settings").glob("*.parquet"))
+    rows = [row for path in paths for row in read_table(path) if row.setting != IN_DISTRIBUTION]
     rows += in_distribution.rows
     return {
         "in_distribution": success(in_distribution),
@@ -113,9 +118,28 @@ def table(suite: Evaluation | None, in_distribution: Evaluation | None) -> dict[
                     for kind in ("success_once", "success_at_end")
                 },
             }
-            for line in summarise_suite(rows, PutOnOOD() if suite else PutOnID())
+            for line in lines_of(rows)
         ],
     }
+
+
+@dataclass
+class FinishedSettings:
+    """A suite of some of another's settings."""
+
+    settings: tuple[SuiteSetting, ...]
+    name: str = PutOnOOD.name
+    env: str = PutOnOOD.env
+
+
+def lines_of(rows: list[EvaluationRow]) -> list[SuiteLine]:
+    """Of the settings that have episodes; of a category, if all of its settings do."""
+    names = {row.setting for row in rows}
+    missing = {setting.category for setting in PutOnOOD.settings if setting.name not in names}
+    lines = summarise_suite(rows, FinishedSettings(tuple(s for s in PutOnOOD.settings if s.name in names)))
+    # The last line is the mean over categories.
+    kept = lines if not missing or len(names) == 1 else lines[:-1]
+    return [line for line in kept if not (line.is_category and line.name in missing)]
 
 
 def markdown(result: dict[str, Any]) -> str:
