@@ -6,7 +6,8 @@ python benchmarks/label_speed.py
 the parquet: build the encoder, read and decompress the episodes, encode, cut into stages, compute the target, write.
 Left out are Python's start and its imports: a constant, whatever the size of the dataset, that would only tell how
 small this one is. The bare encoder has been built before, finds all frames in memory, gets them in full batches, which
-an episode's end cuts off for ``label``, and drops what it computes. Both use one thread.
+an episode's end cuts off for ``label``, and drops what it computes. Both use one thread. Of the encoders, one is so
+quick that everything else would show, and one is what a first look at a dataset is best taken with.
 
 No features are in the cache. ``label`` runs without it, then with one that is empty: that is what a first
 ``feat2go label`` does. Clusterings that look at all episodes of a task together need the features twice: they are
@@ -47,6 +48,8 @@ from feat2go.registry import ENCODERS
 RESULT = Path(__file__).parent / "results" / "label_speed.json"
 BARE = "bare encoder"
 STATUS = "/proc/self/status"
+# Encoder -> how many episodes, of some 14 frames each.
+NUM_EPISODES = {"mobilenet_v2": 80, "dinov2_small": 8}
 # Name -> clustering, and whether there is a cache, empty at first.
 VARIANTS = {
     "trend, no cache": ("trend", False),
@@ -151,8 +154,7 @@ def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=RESULT, help="JSON file to write")
-    parser.add_argument("--encoder", default="mobilenet_v2", help="registered name")
-    parser.add_argument("--num-episodes", type=int, default=40)
+    parser.add_argument("--encoders", nargs="+", default=list(NUM_EPISODES), choices=NUM_EPISODES, metavar="NAME")
     parser.add_argument("--num-memory-episodes", type=int, default=150, help="N; processes label N and 4 N")
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
@@ -164,14 +166,19 @@ def main() -> None:
         (scratch / "home").mkdir()
         (scratch / "home" / "weights").symlink_to((home() / "weights").absolute())
         os.environ["FEAT2GO_HOME"] = str(scratch / "home")
-        collect(scratch / "speed", arguments.num_episodes)
-        result = measure_speed(scratch / "speed", arguments.encoder, scratch / "home", arguments.repeats)
-        result |= {"memory": measure_memory(scratch, arguments.num_memory_episodes)}
-    settings = {name: value for name, value in vars(arguments).items() if name != "output"}
-    write(arguments.output, {**settings, "num_threads": 1, **result})
-    for name, row in result["speed"].items():
-        print(f"{name:34}{row['frames_per_s']:8.1f} frames/s, {row['ratio']:.3f} of the bare encoder's")
-    print(f"peak memory: {result['memory']}")
+        rows = []
+        for encoder in arguments.encoders:
+            dataset = scratch / f"speed_{encoder}"
+            collect(dataset, NUM_EPISODES[encoder])
+            speed = measure_speed(dataset, encoder, scratch / "home", arguments.repeats)
+            rows.append({"encoder": encoder, "num_episodes": NUM_EPISODES[encoder], **speed})
+            for name, row in speed["speed"].items():
+                rate, ratio = row["frames_per_s"], row["ratio"]
+                print(f"{encoder}: {name:34}{rate:8.1f} frames/s, {ratio:.3f} of the bare encoder's", flush=True)
+        memory = measure_memory(scratch, arguments.num_memory_episodes)
+    settings = {"num_memory_episodes": arguments.num_memory_episodes, "repeats": arguments.repeats, "num_threads": 1}
+    write(arguments.output, {**settings, "rows": rows, "memory": memory})
+    print(f"peak memory: {memory}")
 
 
 if __name__ == "__main__":

@@ -2,11 +2,11 @@
 
 python benchmarks/update_speed.py
 
-``feat2go fit`` runs the demo's PPO on the tabletop as configs/ppo_tabletop.yaml has it, with the loggers, callbacks and
-checkpoints that every run has; only that each of its epochs goes over the same minibatches, those of one rollout of the
-64 environments. After each epoch a loop of a few lines goes over them with a copy of the policy: loss, gradients,
-clipping, Adam. Both start from the same parameters and learn in float32 with one thread; in the end they must have
-learned the same.
+``feat2go fit`` runs PPO as a config has it, with the loggers, callbacks and checkpoints that every run has; only that
+each of its epochs goes over the same minibatches, those of one rollout. After each epoch a loop of a few lines goes
+over them with a copy of the policy: loss, gradients, clipping, Adam. Both start from the same parameters and learn in
+float32 with one thread; in the end they must have learned the same. The policies are those of the demos, of 0.2 and 0.4
+million parameters, and a random OpenVLA-OFT with adapters, as small as those of the tests.
 
 ``update`` is from the epoch's start to the last minibatch's end. ``epoch`` is until the next epoch's start: it has the
 means of the log, written to two files, and the checkpoint, to which nothing in the loop corresponds.
@@ -22,6 +22,8 @@ os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS
 
 import copy
 import json
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -31,13 +33,23 @@ import torch
 from fit import ITERATIONS_ALONE, SPARSE, fit, write_config
 from interleaved import Clock, relative_speed
 from lightning.pytorch import Callback
-from record import write
+from record import ROOT, write
 
 from feat2go.core.types import PolicyBatch
 from feat2go.training import RolloutDataModule
 
 RESULT = Path(__file__).parent / "results" / "update_speed.json"
-CONFIG = "ppo_tabletop.yaml"
+# How many epochs count, fewer where an epoch takes longer.
+NUM_EPOCHS = {"ppo_tabletop.yaml": 40, "ppo_pushcube.yaml": 40, "ppo_openvla_oft_tiny.yaml": 12}
+# As large as a batch of the demos is on two cores, and one optimiser step for each minibatch.
+OPENVLA = {
+    "trainer.accumulate_grad_batches": 1,
+    "model.init_args.critic_lr": None,
+    "model.init_args.optimizer": {"class_path": "torch.optim.Adam", "init_args": {"lr": 1e-4}},
+    "data.init_args.num_steps": 4,
+    "data.init_args.num_minibatches": 4,
+    "data.init_args.env.init_args.num_envs": 16,
+}
 MEASURED = "measured.json"
 
 
@@ -72,7 +84,8 @@ class BesideALoop(Callback):
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         self._policy = copy.deepcopy(pl_module.policy)
-        self._optimizer = torch.optim.Adam(self._policy.parameters(), lr=trainer.optimizers[0].param_groups[0]["lr"])
+        learned = [p for p in self._policy.parameters() if p.requires_grad]
+        self._optimizer = torch.optim.Adam(learned, lr=trainer.optimizers[0].param_groups[0]["lr"])
 
     def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
         if trainer.current_epoch:
@@ -101,19 +114,23 @@ class BesideALoop(Callback):
             self._go_over(trainer)
 
     def _go_over(self, trainer: Any) -> None:
-        loss_of = trainer.lightning_module.algorithm.loss
         for batch in trainer.train_dataloader.batches:
-            loss, _ = loss_of(self._policy, batch)
-            self._optimizer.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(self._policy.parameters(), trainer.gradient_clip_val)
-            self._optimizer.step()
+            self._update_on(batch, trainer)
+
+    def _update_on(self, batch: PolicyBatch, trainer: Any) -> None:
+        """In a function of its own: a loss that lived on would keep its graph while the next one is built."""
+        loss, _ = trainer.lightning_module.algorithm.loss(self._policy, batch)
+        self._optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self._policy.parameters(), trainer.gradient_clip_val)
+        self._optimizer.step()
 
 
-def measure(run_dir: Path, num_epochs: int, settings: Mapping[str, Any]) -> dict[str, Any]:
+def measure(config: str, run_dir: Path, num_epochs: int, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Samples per second of the Trainer's updates, of its whole epochs and of the loop.
 
     Args:
+        config: name of the file.
         run_dir: of the run.
         num_epochs: that count.
         settings: further changes to the config, by dotted key.
@@ -126,7 +143,7 @@ def measure(run_dir: Path, num_epochs: int, settings: Mapping[str, Any]) -> dict
         "data.class_path": "update_speed.SameMinibatches",
         **settings,
     }
-    fit(write_config(CONFIG, run_dir, changes))
+    fit(write_config(config, run_dir, changes))
     measured = json.loads((run_dir / MEASURED).read_text())
     clocks = {name: Clock(times["wall_s"][1:], times["processor_s"][1:]) for name, times in measured["clocks"].items()}
     return {
@@ -143,21 +160,33 @@ def measure(run_dir: Path, num_epochs: int, settings: Mapping[str, Any]) -> dict
     }
 
 
+def settings_of(config: str, folder: Path) -> dict[str, Any]:
+    """What has to change for a config to run here; ``folder`` is for a random checkpoint."""
+    if config != "ppo_openvla_oft_tiny.yaml":
+        return {}
+    checkpoint = folder / "openvla"
+    subprocess.run([sys.executable, ROOT / "tests" / "checkpoints.py", checkpoint], check=True)
+    return {"model.init_args.policy.init_args.checkpoint": str(checkpoint), **OPENVLA}
+
+
 def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=RESULT, help="JSON file to write")
-    parser.add_argument("--num-epochs", type=int, default=40, help="of 24 updates each")
+    parser.add_argument("--configs", nargs="+", default=list(NUM_EPOCHS), choices=NUM_EPOCHS, metavar="NAME")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
 
-    with tempfile.TemporaryDirectory() as folder:
-        result = measure(Path(folder) / "run", arguments.num_epochs, {})
-    settings = {name: value for name, value in vars(arguments).items() if name != "output"}
-    write(arguments.output, {"config": CONFIG, **settings, "num_threads": 1, **result})
-    for name, row in result["speed"].items():
-        print(f"{name:8}{row['samples_per_s']:10,.0f} samples/s, {row['ratio']:.3f} of the loop's")
-    print(f"largest difference between parameters in the end: {result['difference']:.2g}")
+    rows = []
+    for config in arguments.configs:
+        with tempfile.TemporaryDirectory() as folder:
+            settings = settings_of(config, Path(folder))
+            row = measure(config, Path(folder) / "run", NUM_EPOCHS[config], settings)
+        rows.append({"config": config, "num_epochs": NUM_EPOCHS[config], **row})
+        for name, speed in row["speed"].items():
+            print(f"{config}: {name:8}{speed['samples_per_s']:10,.0f} samples/s, {speed['ratio']:.3f} of the loop's")
+        print(f"{config}: largest difference between parameters in the end: {row['difference']:.2g}")
+    write(arguments.output, {"num_threads": 1, "rows": rows})
 
 
 if __name__ == "__main__":

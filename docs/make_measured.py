@@ -98,13 +98,13 @@ def _kills(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _label(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    speed, memory = result["speed"], result["memory"]
-    for name, row in list(speed.items())[1:]:
-        yield (
-            f"`feat2go label` ({name}), frames/s over those of the bare {result['encoder']}",
-            f"{row['ratio']:.2f} ({_load(result)})",
-        )
-    few, many = memory["peak_mib"].items()
+    for measured in result["rows"]:
+        for name, row in list(measured["speed"].items())[1:]:
+            yield (
+                f"`feat2go label` ({name}), frames/s over those of the bare {measured['encoder']}; frames/s",
+                f"{row['ratio']:.2f}; {row['frames_per_s']:.1f} ({_load(result)})",
+            )
+    few, many = result["memory"]["peak_mib"].items()
     yield (
         f"`feat2go label`, peak memory with {few[0]} and with {many[0]} episodes",
         f"{few[1]:.0f} MiB, {many[1]:.0f} MiB",
@@ -112,10 +112,12 @@ def _label(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _update(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    for name, what in (("update", ""), ("epoch", ", with the log and the checkpoint")):
+    for row in result["rows"]:
+        update, epoch = (row["speed"][name]["ratio"] for name in ("update", "epoch"))
         yield (
-            f"update through `PolicyModule` and the Trainer, samples/s over those of a hand-written loop{what}",
-            f"{result['speed'][name]['ratio']:.2f} ({_load(result)})",
+            f"update of `{row['config']}` through `PolicyModule` and the Trainer, samples/s over those of a "
+            "hand-written loop; with the log and the checkpoint",
+            f"{update:.2f}; {epoch:.2f} ({_load(result)})",
         )
 
 

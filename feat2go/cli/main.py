@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from feat2go import __version__
+from feat2go.cli.allocator import keep_freed_memory
 
 _TRAINING = "feat2go.cli.training"
 
@@ -49,6 +50,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if words[0] not in COMMANDS:
         print(f"feat2go: unknown command '{words[0]}'; known: {', '.join(COMMANDS)}", file=sys.stderr)
         raise SystemExit(2)
+    keep_freed_memory()
     module = importlib.import_module(COMMANDS[words[0]][0])
     try:
         module.run(words)

@@ -18,6 +18,7 @@ from feat2go.training.checkpoints import AtomicCheckpointIO, read_checkpoint
 from feat2go.training.finite import StopAtNotFinite
 from feat2go.training.precision import HalfWeights
 from feat2go.training.processes import naming_lost_processes, watch_parent
+from feat2go.training.progress_bar import PacedProgressBar
 from feat2go.training.resuming import ConfiguredOptimizer, ContinuedCSVLogger, RandomStates, RowOfCheckpoint
 from feat2go.training.strategies import register_strategies
 
@@ -95,7 +96,7 @@ def _default_callbacks(trainer: Any, run_dir: Path) -> list[Callback]:
     given = tuple(type(callback) for callback in trainer.get("callbacks") or [])
     callbacks: list[Callback] = [ConfiguredOptimizer(), RandomStates(), RowOfCheckpoint(), StopAtNotFinite()]
     if trainer.get("enable_progress_bar") is not False and not any(issubclass(c, RichProgressBar) for c in given):
-        callbacks.append(RichProgressBar())
+        callbacks.append(PacedProgressBar())
     if trainer.get("enable_checkpointing") is not False and not any(issubclass(c, ModelCheckpoint) for c in given):
         # At the end of an epoch only: in the middle of one, the rollout that it belongs to is not saved.
         callbacks.append(

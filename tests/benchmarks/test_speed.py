@@ -60,7 +60,7 @@ def test_the_peak_memory_of_a_command():
 
 
 def test_the_trainer_and_the_loop_of_update_speed_learn_the_same(tmp_path):
-    result = benchmark("update_speed").measure(tmp_path / "run", 2, SMALL_FIT)
+    result = benchmark("update_speed").measure("ppo_tabletop.yaml", tmp_path / "run", 2, SMALL_FIT)
     # The same operations, in the same order.
     assert result["difference"] == 0
     assert result["num_samples"] == 12
