@@ -345,10 +345,9 @@ def main() -> None:
         for layer in arguments.layers:
             encoder = CachedEncoder(DINOv2Small(layer), WORK / "features")
             groups = [samples_of(group, arguments.episodes, encoder) for group in chosen]
-            at_layer = {
-                f"{own}, layer {layer}": method for own, method in sweep().items() if own in ("strokes", "trend")
-            }
+            at_layer = {f"{own}, layer {layer}": methods()[own] for own in ("contacts", "strokes", "trend")}
             found["layers"] |= sweep_rows(groups, at_layer)
+            save(arguments.output, arguments.episodes, found)
         if arguments.sweep:
             encoder = CachedEncoder(DINOv2Small(), WORK / "features")
             found["sweep"] = sweep_rows([samples_of(group, arguments.episodes, encoder) for group in chosen], sweep())
