@@ -182,8 +182,11 @@ def _cpus(result: dict[str, Any], load: float) -> str:
 
 
 def _script(result: dict[str, Any]) -> str:
-    command: str = result["command"]
-    return command.partition("benchmarks/")[2].partition(" --output")[0]
+    script: str = result["command"].partition("benchmarks/")[2]
+    # What an earlier run has found stays in the file: these say which part came last.
+    for option in ("output", "layers", "groups", "methods"):
+        script = script.partition(f" --{option}")[0]
+    return script
 
 
 # By the --env of benchmarks/demo.py.
