@@ -255,8 +255,9 @@ def _robustness(
     rendered_anew: bool,
 ) -> dict[str, dict[str, dict[str, Estimate]]]:
     """Method -> perturbation and severity, e.g. ``"light 2"`` -> metric, on the first episodes of each task."""
-    tasks = dict.fromkeys(sample.task for sample in samples)
-    chosen = [own for task in tasks for own in [s for s in samples if s.task == task][:num_episodes]]
+    chosen: list[Sample] = []
+    for task in dict.fromkeys(sample.task for sample in samples):
+        chosen += [sample for sample in samples if sample.task == task][:num_episodes]
     by_uid = {episode.uid: episode for episode in episodes}
     clean = [by_uid[sample.uid] for sample in chosen]
     seen_methods = {name: method for name, method in methods.items() if name in CLUSTERING or name == "value"}

@@ -39,8 +39,23 @@ def find_movers(motions: Sequence[np.ndarray]) -> list[np.ndarray]:
     everything = [np.ones(num_patches, bool)]
     if side**2 != num_patches:
         return everything
-    together, apart = np.zeros((num_patches, num_patches)), np.zeros((num_patches, num_patches))
-    for motion in motions[:MAX_EPISODES]:
+    together, apart = _evidence(motions[:MAX_EPISODES], side)
+    total = together.sum(axis=1)
+    live = np.flatnonzero(total > MIN_PATCH_SHARE * total.max())
+    if not len(live):
+        return everything
+    is_first = _best_split(together[np.ix_(live, live)], apart[np.ix_(live, live)], total[live])
+    if is_first is None:
+        return everything
+    movers = np.zeros((2, num_patches), bool)
+    movers[0, live[is_first]] = movers[1, live[~is_first]] = True
+    return list(movers)
+
+
+def _evidence(motions: Sequence[np.ndarray], side: int) -> tuple[np.ndarray, np.ndarray]:
+    """(P, P) twice: how much patches move in one blob, and in different ones at the same time."""
+    together, apart = np.zeros((2, side**2, side**2))
+    for motion in motions:
         frames = _blobs(motion, side)
         if not frames:
             continue
@@ -48,22 +63,18 @@ def find_movers(motions: Sequence[np.ndarray]) -> list[np.ndarray]:
         in_one = blobs.T @ blobs
         together += in_one
         apart += moving.T @ moving - in_one
-    total = together.sum(axis=1)
-    live = np.flatnonzero(total > MIN_PATCH_SHARE * total.max())
-    if not len(live):
-        return everything
-    together, apart, total = together[np.ix_(live, live)], apart[np.ix_(live, live)], total[live]
-    is_first = _leading_signs((together - apart) / np.sqrt(np.outer(total, total)))
+    return together, apart
+
+
+def _best_split(together: np.ndarray, apart: np.ndarray, total: np.ndarray) -> np.ndarray | None:
+    """Bool (N,), on which side each patch is, of (N,) motion in all; None if the two sides are not two movers."""
+    leading = np.linalg.eigh((together - apart) / np.sqrt(np.outer(total, total)))[1][:, -1]
+    is_first: np.ndarray = leading > 0
     across = np.ix_(is_first, ~is_first)
     share = total[is_first].sum() / total.sum()
     if not MIN_SHARE < share < 1 - MIN_SHARE or apart[across].sum() <= together[across].sum():
-        return everything
-    movers = []
-    for side_of in (is_first, ~is_first):
-        mover = np.zeros(num_patches, bool)
-        mover[live[side_of]] = True
-        movers.append(mover)
-    return movers
+        return None
+    return is_first
 
 
 def _blobs(motion: np.ndarray, side: int) -> list[np.ndarray]:
@@ -80,9 +91,3 @@ def _blobs(motion: np.ndarray, side: int) -> list[np.ndarray]:
         if len(own):
             frames.append(own * np.sqrt(amount, dtype=np.float64))
     return frames
-
-
-def _leading_signs(symmetric: np.ndarray) -> np.ndarray:
-    """Bool (N,): where the eigenvector of the largest eigenvalue is positive."""
-    leading: np.ndarray = np.linalg.eigh(symmetric)[1][:, -1] > 0
-    return leading
