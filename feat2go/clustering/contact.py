@@ -38,14 +38,14 @@ def add_contacts(
         Inner boundaries of each, as many in all.
     """
     num_frames = [len(motion.amount) + 1 for motion in motions]
-    num_cuts, num_possible = len(cuts[0]), min(max_stages, min(num_frames) // min_stage) - 1
+    num_cuts, num_possible = len(cuts[0]), most_boundaries(num_frames, min_stage, max_stages)
     contacts = turning_points(motions, cuts)
-    weakest = [k for k in _from_the_weakest(motions, cuts) if k not in contacts]
+    from_the_weakest = np.argsort(median_strengths(motions, cuts), kind="stable").tolist()
+    weakest = [k for k in from_the_weakest if k not in contacts]
     kept = set(range(num_cuts)).difference(weakest[: max(0, num_cuts + len(contacts) - num_possible)])
     contacts = contacts[max(0, len(kept) + len(contacts) - num_possible) :]
     refined = [_cut_at(motion, own, kept, contacts, min_stage) for motion, own in zip(motions, cuts, strict=True)]
-    is_cut_off = np.mean([ends_in_motion(motion) for motion in motions]) > 0.5
-    if is_cut_off and 0 < len(refined[0]) < num_possible:
+    if are_cut_off(motions) and 0 < len(refined[0]) < num_possible:
         for motion, own in zip(motions, refined, strict=True):
             own.append(half_way(motion, own[-1]))
     return [keep_apart(own, length, min_stage) for own, length in zip(refined, num_frames, strict=True)]
@@ -57,10 +57,21 @@ def turning_points(motions: Sequence[Motion], cuts: Sequence[list[int]]) -> list
     return [int(k) for k in np.flatnonzero(np.median(ratios, axis=0) < 1)]
 
 
-def _from_the_weakest(motions: Sequence[Motion], cuts: Sequence[list[int]]) -> list[int]:
-    """Numbers of the boundaries, by their median strength."""
+def median_strengths(motions: Sequence[Motion], cuts: Sequence[list[int]]) -> np.ndarray:
+    """float64 (K-1,): of each inner boundary, over episodes."""
     strengths = np.array([boundary_strength(motion)[own] for motion, own in zip(motions, cuts, strict=True)])
-    return [int(k) for k in np.argsort(np.median(strengths, axis=0), kind="stable")]
+    medians: np.ndarray = np.median(strengths, axis=0)
+    return medians
+
+
+def are_cut_off(motions: Sequence[Motion]) -> bool:
+    """Whether most episodes end in motion."""
+    return float(np.mean([ends_in_motion(motion) for motion in motions])) > 0.5
+
+
+def most_boundaries(lengths: Sequence[int], min_stage: int, max_stages: int) -> int:
+    """How many inner boundaries all of the episodes have room for."""
+    return min(max_stages, min(lengths) // min_stage) - 1
 
 
 def _cut_at(motion: Motion, own: list[int], kept: set[int], contacts: list[int], min_stage: int) -> list[int]:

@@ -13,7 +13,14 @@ from feat2go.clustering.marks import Mark, marks_of, merge
 from feat2go.clustering.motion import Motion, boundary_strength, motion_of, patch_motion
 from feat2go.clustering.movers import find_movers
 from feat2go.clustering.pace import paced_progress, typical_shares
-from feat2go.clustering.together import MIN_LENGTH_SHARE, Choice, choose_boundaries, stride_of
+from feat2go.clustering.together import (
+    Choice,
+    boundaries_in_frames,
+    choose_boundaries,
+    frames_looked_at,
+    stride_of,
+    with_a_say,
+)
 from feat2go.core.similarity import require_features
 from feat2go.core.types import Stages
 
@@ -70,7 +77,7 @@ class Contacts:
             num_frames.append(len(track))
             patches.append(_patch_motion(track))
         lengths = [len(own) + 1 for own in patches]
-        kept = [n for n, length in enumerate(lengths) if length > 2 and length >= MIN_LENGTH_SHARE * np.median(lengths)]
+        kept = with_a_say(lengths)
         cuts: dict[int, list[int]] = {}
         shares = np.ones(1)
         if kept:
@@ -88,7 +95,7 @@ class Contacts:
         """The boundaries of all movers."""
         motions_of: list[list[Motion]] = [[] for _ in movers]
         for number in kept:
-            seen = _seen(features[number])
+            seen = frames_looked_at(features[number])
             for motions, mover in zip(motions_of, movers, strict=True):
                 motions.append(motion_of(seen if mover.all() else seen[:, torch.from_numpy(mover)]))
         marks = []
@@ -98,24 +105,18 @@ class Contacts:
         return marks
 
 
-def _seen(track: Tensor) -> Tensor:
-    """The frames of an episode that are looked at."""
-    return track[:: stride_of(len(track))]
-
-
 def _patch_motion(track: Tensor) -> np.ndarray:
     """(T-1, P) of the frames that are looked at."""
     require_features(track)
-    seen = _seen(track)
+    seen = frames_looked_at(track)
     return patch_motion(seen) if len(seen) > 1 else np.zeros((0, track.shape[1]))
 
 
 def _stages(num_frames: int, patches: np.ndarray, cuts: Sequence[int], shares: np.ndarray) -> Stages:
     """Stages of one episode, with its progress; cuts count the frames that are looked at."""
-    stride = stride_of(num_frames)
-    boundaries = [0, *(cut * stride for cut in cuts), num_frames]
+    boundaries = boundaries_in_frames(cuts, num_frames)
     if not len(patches):
         return Stages.from_boundaries(boundaries, progress=torch.ones(num_frames, dtype=torch.float64))
     seen = paced_progress(patches.mean(axis=1, dtype=np.float64), cuts, shares)
-    progress = np.interp(np.arange(num_frames), np.arange(len(seen)) * stride, seen)
+    progress = np.interp(np.arange(num_frames), np.arange(len(seen)) * stride_of(num_frames), seen)
     return Stages.from_boundaries(boundaries, progress=torch.from_numpy(progress))

@@ -8,8 +8,16 @@ from enum import IntEnum
 
 import numpy as np
 
-from feat2go.clustering.contact import first_at_rest, half_way, keep_apart, turning_points
-from feat2go.clustering.motion import Motion, boundary_strength, end_of_motion, ends_in_motion
+from feat2go.clustering.contact import (
+    are_cut_off,
+    first_at_rest,
+    half_way,
+    keep_apart,
+    median_strengths,
+    most_boundaries,
+    turning_points,
+)
+from feat2go.clustering.motion import Motion, end_of_motion, ends_in_motion
 
 # Two boundaries come one after the other in a task if they do in this share of its episodes.
 SAME_ORDER = 0.75
@@ -58,10 +66,10 @@ def marks_of(motions: Sequence[Motion], cuts: Sequence[Sequence[int]], min_stage
     if not num_cuts:
         return []
     frames = np.array(cuts)
-    strengths = np.array([boundary_strength(motion)[own] for motion, own in zip(motions, frames, strict=True)])
-    contacts = turning_points(motions, [list(own) for own in cuts])
+    own_cuts = [list(own) for own in cuts]
+    contacts = turning_points(motions, own_cuts)
     marks = []
-    for k, strength in enumerate(np.median(strengths, axis=0).tolist()):
+    for k, strength in enumerate(median_strengths(motions, own_cuts).tolist()):
         onsets = frames[:, k]
         if k in contacts:
             rests = [first_at_rest(motion, onset) for motion, onset in zip(motions, onsets.tolist(), strict=True)]
@@ -73,7 +81,7 @@ def marks_of(motions: Sequence[Motion], cuts: Sequence[Sequence[int]], min_stage
             marks.append(Mark(onsets, Role.END, strength))
         elif not contacts:
             marks.append(Mark(onsets, Role.REST, strength))
-    if np.mean([ends_in_motion(motion) for motion in motions]) > 0.5:
+    if are_cut_off(motions):
         halves = [half_way(motion, own[-1]) for motion, own in zip(motions, cuts, strict=True)]
         marks.append(Mark(np.array(halves), Role.END, 0.0))
     return marks
@@ -88,7 +96,7 @@ def merge(marks: Sequence[Mark], lengths: Sequence[int], min_stage: int, max_sta
         min_stage: frames per stage.
         max_stages: at most.
     """
-    num_possible = min(max_stages, min(lengths) // min_stage) - 1
+    num_possible = most_boundaries(lengths, min_stage, max_stages)
     kept: list[np.ndarray] = []
     for mark in sorted(marks, key=lambda mark: (mark.role, mark.strength), reverse=True):
         if len(kept) < num_possible and all(_are_in_order(mark.frames, other, min_stage) for other in kept):

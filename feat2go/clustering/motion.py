@@ -53,25 +53,16 @@ class Motion:
 
 def motion_of(features: Tensor) -> Motion:
     """Motion of features (T, P, D) with T >= 2."""
-    before = _unit(features[0])
     amount, moving = [], []
-    for after in _units(features[1:]):
-        change = (1 - (before * after).sum(-1)).clamp(min=0)
+    for change, after in _changes(features):
         amount.append(float(change.mean()))
         moving.append((change @ after / len(change)).double().numpy())
-        before = after
     return Motion(np.array(amount), np.stack(moving), _similarity(features))
 
 
 def patch_motion(features: Tensor) -> np.ndarray:
     """Features (T, P, D) -> float32 (T-1, P): 1 - cos of each patch, from frame t to frame t+1."""
-    units = _units(features)
-    before = next(units)
-    rows = []
-    for after in units:
-        rows.append((1 - (before * after).sum(-1)).clamp(min=0).numpy())
-        before = after
-    return np.stack(rows)
+    return np.stack([change.numpy() for change, _ in _changes(features)])
 
 
 def boundary_strength(motion: Motion) -> np.ndarray:
@@ -160,9 +151,13 @@ def _summed(steps: np.ndarray) -> np.ndarray:
     return np.concatenate([np.zeros((1, *steps.shape[1:])), np.cumsum(steps, axis=0)])
 
 
-def _units(features: Tensor) -> Iterator[Tensor]:
-    for frame in features:
-        yield _unit(frame)
+def _changes(features: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """1 - cos of each patch (P,) from a frame to the next, and the next one's unit features (P, D)."""
+    before = _unit(features[0])
+    for frame in features[1:]:
+        after = _unit(frame)
+        yield (1 - (before * after).sum(-1)).clamp(min=0), after
+        before = after
 
 
 def _unit(patches: Tensor) -> Tensor:

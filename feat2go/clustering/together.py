@@ -81,18 +81,34 @@ def segment_together(
         require_features(track)
         lengths.append(len(track))
         if len(track) > 2:
-            seen = track[:: stride_of(len(track))]
+            seen = frames_looked_at(track)
             motions[number] = motion_of(seen)
             strengths[number] = strength_of(seen, motions[number])
-    kept = [number for number in motions if lengths[number] >= MIN_LENGTH_SHARE * np.median(lengths)]
+    kept = with_a_say(lengths)
     found = choose_boundaries([motions[number] for number in kept], [strengths[number] for number in kept], choice)
     if refine is not None and kept:
         found = refine([motions[number] for number in kept], found)
     cuts = dict(zip(kept, found, strict=True))
     return [
-        Stages.from_boundaries([0, *(cut * stride_of(length) for cut in cuts.get(number, [])), length])
+        Stages.from_boundaries(boundaries_in_frames(cuts.get(number, []), length))
         for number, length in enumerate(lengths)
     ]
+
+
+def with_a_say(lengths: Sequence[int]) -> list[int]:
+    """Numbers of the episodes that are long enough to say something about the others."""
+    shortest = MIN_LENGTH_SHARE * np.median(lengths) if lengths else 0
+    return [number for number, length in enumerate(lengths) if length > 2 and length >= shortest]
+
+
+def frames_looked_at(track: Tensor) -> Tensor:
+    """Of features (T, P, D), every frame, or of a long episode some, evenly spaced."""
+    return track[:: stride_of(len(track))]
+
+
+def boundaries_in_frames(cuts: Sequence[int], length: int) -> list[int]:
+    """From inner boundaries that count the frames looked at to ``[0, ..., T]``."""
+    return [0, *(cut * stride_of(length) for cut in cuts), length]
 
 
 def stride_of(length: int) -> int:
