@@ -32,6 +32,23 @@ def test_fingerprint_tells_weights_layer_and_size_apart(store_mobilenet):
     assert len(set(prints)) == 4
 
 
+@pytest.mark.parametrize("num_threads", [1, 2])
+def test_features_are_the_same_to_the_bit_whatever_else_is_in_the_batch(store_mobilenet, num_threads):
+    store_mobilenet(seed=0)
+    encoder = MobileNetV2(image_size=64)
+    # Full batches, one below 16, where PyTorch has another kernel for one thread, and one of a single frame.
+    frames = torch.randint(0, 256, (33, 40, 48, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    threads_before = torch.get_num_threads()
+    torch.set_num_threads(num_threads)
+    try:
+        known = encoder.encode_images(frames)
+        for episode in (slice(3, 17), slice(9, 10), slice(5, 22)):
+            features = encoder.encode_images(frames[episode])
+            torch.testing.assert_close(features, known[episode], rtol=0, atol=0)
+    finally:
+        torch.set_num_threads(threads_before)
+
+
 def test_bad_arguments_are_named(store_mobilenet):
     store_mobilenet(seed=0)
     with pytest.raises(ValueError, match=r"layer must be in \[-19, 19\), got 19"):
