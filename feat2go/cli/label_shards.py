@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from feat2go.cli.allocator import keep_freed_memory
 from feat2go.core.slots import Clustering, Encoder
 from feat2go.data import open_dataset
 from feat2go.encoders.cache import CachedEncoder
@@ -49,6 +50,8 @@ class ShardLabeller:
     """
 
     def __init__(self, job: LabelJob, folder: Path, size: int) -> None:
+        # Of this process, which the command line didn't start.
+        keep_freed_memory()
         encoder = job.encoder()
         self._job = job
         self._folder = folder

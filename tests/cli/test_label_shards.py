@@ -103,3 +103,10 @@ def test_two_workers_of_a_local_ray_write_what_one_process_writes(words, alone, 
     assert_same_file(output, alone)
     assert f"{NUM_EPISODES} episodes labelled, 0 failures left out" in capsys.readouterr().out
     assert not list(tmp_path.glob("*.parts"))
+
+
+def test_a_worker_keeps_freed_memory_as_the_command_does(job, tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(label_shards, "keep_freed_memory", lambda: calls.append("kept"))
+    ShardLabeller(job, tmp_path, 2)
+    assert calls == ["kept"]
