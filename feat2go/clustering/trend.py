@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from feat2go.core.similarity import patch_similarity, require_features
+from feat2go.core.similarity import patch_similarity, require_track
 from feat2go.core.slope import local_slope
 from feat2go.core.types import Stages
 
@@ -89,7 +89,7 @@ class Trend:
         Raises:
             ValueError: for empty or non-finite features.
         """
-        require_features(features)
+        require_track(features)
         curve, slope = self._toward_last(features)
         starts = self._run_starts(slope)
         cuts = [len(features)]

@@ -7,8 +7,21 @@ import math
 import torch
 from torch import Tensor
 
-# Features are widened to float32 a few frames at a time: 16 MiB each, whatever the length of the episode.
-MAX_CHUNK_ELEMENTS = 4 * 1024**2
+# Features are widened to float32 a few frames at a time: 2 MiB each, which a processor's cache holds, whatever the length
+# of the episode.
+MAX_CHUNK_ELEMENTS = 512 * 1024
+
+
+def require_track(features: Tensor) -> None:
+    """Refuse what does not have the shape of patch features.
+
+    Raises:
+        ValueError: unless ``features`` is a (T, P, D) with at least one frame, patch and dimension.
+    """
+    if features.ndim != 3:
+        raise ValueError(f"features must have the shape (T, P, D); got {tuple(features.shape)}")
+    if features.numel() == 0:
+        raise ValueError(f"features must not be empty; got the shape {tuple(features.shape)}")
 
 
 def require_features(features: Tensor) -> None:
@@ -17,10 +30,7 @@ def require_features(features: Tensor) -> None:
     Raises:
         ValueError: unless ``features`` is a finite (T, P, D) with at least one frame, patch and dimension.
     """
-    if features.ndim != 3:
-        raise ValueError(f"features must have the shape (T, P, D); got {tuple(features.shape)}")
-    if features.numel() == 0:
-        raise ValueError(f"features must not be empty; got the shape {tuple(features.shape)}")
+    require_track(features)
     if not all(map(_is_finite, features)):
         raise ValueError("features must be finite; found NaN or infinity")
 
@@ -44,16 +54,19 @@ def patch_similarity(features: Tensor, goal: Tensor, beta: float = 0.0) -> Tenso
     Raises:
         ValueError: for shapes that don't fit, empty or non-finite input, or a negative ``beta``.
     """
-    require_features(features)
+    require_track(features)
     if goal.shape != features.shape[1:]:
         raise ValueError(f"the goal must have the shape (P, D) = {tuple(features.shape[1:])}; got {tuple(goal.shape)}")
-    if not torch.isfinite(goal).all():
-        raise ValueError("the goal's features must be finite; found NaN or infinity")
     if not (math.isfinite(beta) and beta >= 0):
         raise ValueError(f"beta must be a finite number of at least 0; got {beta}")
     goal = goal.float()
     num_frames = max(1, MAX_CHUNK_ELEMENTS // goal.numel())
-    return torch.cat([_similarity(chunk.float(), goal, beta) for chunk in torch.split(features, num_frames)])
+    similarity = torch.cat([_similarity(chunk.float(), goal, beta) for chunk in torch.split(features, num_frames)])
+    # Both NaN and infinity make NaN of the similarity, which is much the smaller to look through.
+    if similarity.isnan().any():
+        whose = "features" if goal.isfinite().all() else "the goal's features"
+        raise ValueError(f"{whose} must be finite; found NaN or infinity")
+    return similarity
 
 
 def _is_finite(frame: Tensor) -> bool:
@@ -72,4 +85,4 @@ def _similarity(features: Tensor, goal: Tensor, beta: float) -> Tensor:
 def _unit(vectors: Tensor) -> Tensor:
     """Vectors of length 1; zero stays zero."""
     norm = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
-    return torch.where(norm > 0, vectors / norm, 0.0)
+    return vectors / norm.masked_fill(norm == 0, 1.0)

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from feat2go.core.similarity import patch_similarity, require_features
+from feat2go.core.similarity import patch_similarity, require_track
 from feat2go.core.types import ProgressTrack, Stages
 
 # Similarities of equal frames differ by float32 rounding; a spread within it is no trend to stretch over a stage.
@@ -45,7 +45,7 @@ def structural_progress(features: Tensor, stages: Stages, beta: float = 0.0, sco
     Raises:
         ValueError: for empty or non-finite features, stages of another length, or an unknown scope.
     """
-    require_features(features)
+    require_track(features)
     if stages.num_frames != len(features):
         raise ValueError(f"the stages cover {stages.num_frames} frames, but there are features of {len(features)}")
     if len(stages.progress) not in (0, len(features)):

@@ -71,19 +71,21 @@ def test_chunks_change_nothing(monkeypatch):
     torch.testing.assert_close(patch_similarity(features, features[-1], beta=0.1), whole, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_refuses_what_is_not_finite(bad):
+@pytest.mark.parametrize("beta", [0.0, 0.1])
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_refuses_what_is_not_finite(bad, beta):
     features = random_features()
     broken = features.clone()
     broken[1, 2, 3] = bad
-    with pytest.raises(ValueError, match="features must be finite"):
-        patch_similarity(broken, features[0])
+    with pytest.raises(ValueError, match="^features must be finite"):
+        patch_similarity(broken, features[0], beta)
     with pytest.raises(ValueError, match="goal's features must be finite"):
-        patch_similarity(features, broken[1])
+        patch_similarity(features, broken[1], beta)
 
 
 def test_features_whose_sum_overflows_are_finite():
     features = torch.full((2, 3, 4), 3e38)
+    assert patch_similarity(features, -features[0], beta=0.1).isfinite().all()
     similarity.require_features(features)
     similarity.require_features(features.double() * 10)
 
