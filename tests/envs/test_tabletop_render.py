@@ -3,6 +3,7 @@ import pytest
 
 from feat2go.envs.tabletop.camera import Camera
 from feat2go.envs.tabletop.canvas import in_shade, pack
+from feat2go.envs.tabletop.dynamics import advance
 from feat2go.envs.tabletop.kinds import COLOURS, OBJECTS, RECEPTACLES
 from feat2go.envs.tabletop.render import Renderer
 from feat2go.envs.tabletop.scene import Item, Scene, SceneSampler
@@ -18,11 +19,14 @@ def picture(world, size=SIZE):
     return renderer.render(world, rows)
 
 
+def sample_scene(seed):
+    return SceneSampler(list(OBJECTS), list(RECEPTACLES), list(COLOURS), 2, 2, 1.0)(seed)
+
+
 def world_of(num_envs):
-    sample = SceneSampler(list(OBJECTS), list(RECEPTACLES), list(COLOURS), 2, 2, 1.0)
     world = World.zeros(num_envs, 3, 2)
     for env in range(num_envs):
-        world.place(env, sample(env))
+        world.place(env, sample_scene(env))
     return world
 
 
@@ -36,7 +40,7 @@ def lay(objects, gripper=(0.2, 0.24, 0.2)):
 
 
 def pixel_of(point, size=SIZE):
-    _, (pixel,) = Camera(size).pixels_around(np.array([[point]], dtype=np.float32))
+    _, (pixel,) = Camera(size).pixels_around(np.array(point, dtype=np.float32).reshape(3, 1, 1))
     return divmod(pixel, size)
 
 
@@ -78,6 +82,19 @@ def test_the_nearer_object_hides_the_farther_one(order):
     row, column = pixel_of((0.015, 0.0, 0.048))
     red, _, blue = image[row, column].astype(int)
     assert blue > 2 * red
+
+
+def test_pictures_are_drawn_afresh_whatever_was_drawn_before():
+    world, rows = world_of(4), np.arange(4)
+    renderer = Renderer(4, SIZE)
+    renderer.set_background(world, rows)
+    generator = np.random.default_rng(0)
+    for step in range(12):
+        advance(world, generator.uniform(-1.0, 1.0, size=(4, 7)))
+        if step == 6:
+            world.place(2, sample_scene(17))
+            renderer.set_background(world, np.array([2]))
+        np.testing.assert_array_equal(renderer.render(world, rows), picture(world))
 
 
 def test_slots_do_not_matter():
@@ -123,15 +140,16 @@ def test_rays_meet_the_table_where_the_camera_sees_that_point():
     camera = Camera(SIZE)
     for pixel in (0, 63, 2080, 4095):
         for x, y in camera.ground[:, :, pixel].T:
-            which, seen = camera.pixels_around(np.array([[(x, y, 0.0)]], dtype=np.float32))
-            assert which.tolist() == [0]
+            num_pixels, seen = camera.pixels_around(np.array([x, y, 0.0], dtype=np.float32).reshape(3, 1, 1))
+            assert num_pixels.tolist() == [1]
             assert seen.tolist() == [pixel]
 
 
 def test_pixels_around_points_out_of_view_are_none():
     far_left = np.array([[(0.0, 5.0, 0.0), (0.0, 4.0, 0.0)], [(0.0, 0.0, 0.0), (0.0, 0.0, 0.02)]], dtype=np.float32)
-    which, _ = Camera(SIZE).pixels_around(far_left)
-    assert set(which.tolist()) == {1}
+    num_pixels, pixel = Camera(SIZE).pixels_around(np.moveaxis(far_left, -1, 0))
+    assert num_pixels[0] == 0
+    assert num_pixels[1] == len(pixel) > 0
 
 
 def test_two_shadows_are_as_dark_as_one():

@@ -23,6 +23,7 @@ class Camera:
         image_size: H = W, in pixels.
 
     Attributes:
+        num_pixels: H*W.
         direction: float32 (3, S, H*W), of the ray through each sample, one metre long along the optical axis.
         ground_depth: float32 (S, H*W), at which each ray meets the plane z = 0, in metres along the optical axis.
         ground: float32 (2, S, H*W), the x and y of that point.
@@ -30,19 +31,19 @@ class Camera:
 
     def __init__(self, image_size: int) -> None:
         self.image_size = image_size
+        self.num_pixels = image_size**2
         forward = TARGET - POSITION
-        self._forward = forward / np.linalg.norm(forward)
-        right = np.cross(self._forward, np.array([0.0, 0.0, 1.0], dtype=np.float32))
-        self._right = right / np.linalg.norm(right)
-        self._up = np.cross(self._right, self._forward)
+        forward = forward / np.linalg.norm(forward)
+        right = np.cross(forward, np.array([0.0, 0.0, 1.0], dtype=np.float32))
+        right = right / np.linalg.norm(right)
+        self._axes = np.stack([forward, right, np.cross(right, forward)])
         self._focal = image_size / (2.0 * math.tan(FIELD_OF_VIEW_RAD / 2.0))
 
-        row, column = np.divmod(np.arange(image_size**2), image_size)
+        row, column = np.divmod(np.arange(self.num_pixels), image_size)
         middle = (image_size - 1) / 2
         rightward = (column - middle + SAMPLES[:, :1]) / self._focal
         upward = (middle - row - SAMPLES[:, 1:]) / self._focal
-        axes = (self._forward, self._right, self._up)
-        x, y, z = (f + rightward * r + upward * u for f, r, u in zip(*axes, strict=True))
+        x, y, z = (f + rightward * r + upward * u for f, r, u in self._axes.T)
         self.direction = np.stack([x, y, z]).astype(np.float32)
         self.ground_depth = -POSITION[2] / self.direction[2]
         self.ground = POSITION[:2, None, None] + self.ground_depth * self.direction[:2]
@@ -51,24 +52,33 @@ class Camera:
         """All pixels of the rectangles in which convex sets of points are seen, one rectangle after another.
 
         Args:
-            points: (M, Q, 3), in metres, in front of the camera.
+            points: float32 (3, M, Q), in metres, in front of the camera.
 
         Returns:
-            Which of the M sets, and which of the H*W pixels; int (P,) both.
+            How many pixels each of the M sets has, int (M,), and which of the H*W they are, int (P,).
         """
-        offset = points - POSITION
-        depth = offset @ self._forward
-        left, width = self._span(self.image_size / 2 + self._focal * (offset @ self._right) / depth)
-        top, height = self._span(self.image_size / 2 - self._focal * (offset @ self._up) / depth)
-        num_pixels = width * height
-        which = np.repeat(np.arange(len(points)), num_pixels)
-        place = np.arange(len(which)) - (np.cumsum(num_pixels) - num_pixels)[which]
-        row, column = np.divmod(place, width[which])
-        return which, (top[which] + row) * self.image_size + left[which] + column
+        offset = points.reshape(3, -1) - POSITION[:, None]
+        depth, right, up = (self._axes @ offset).reshape(points.shape)
+        left, width = self._span(self.image_size / 2 + self._focal * right / depth)
+        top, height = self._span(self.image_size / 2 - self._focal * up / depth)
+        # Row by row, of all rectangles.
+        first = np.repeat(top * self.image_size + left, height)
+        first += self.image_size * _count_up(height)
+        row_length = np.repeat(width, height)
+        pixel = np.repeat(first, row_length)
+        pixel += _count_up(row_length)
+        return width * height, pixel
 
     def _span(self, pixels: Floats) -> tuple[Ints, Ints]:
         """(M, Q) -> first pixel and number of pixels of each row, inside of the picture."""
         # Samples lie well inside of their pixel, so rounding errors at a border don't matter.
-        first = np.clip(np.floor(pixels.min(axis=1)), 0, self.image_size).astype(np.int64)
-        end = np.clip(np.floor(pixels.max(axis=1)) + 1, 0, self.image_size).astype(np.int64)
+        ends = np.floor([pixels.min(axis=1), pixels.max(axis=1) + 1.0])
+        first, end = np.minimum(np.maximum(ends, 0.0), self.image_size).astype(np.int64)
         return first, end - first
+
+
+def _count_up(lengths: Ints) -> Ints:
+    """0, 1, ... up to each length, one after another: (2, 3) -> (0, 1, 0, 1, 2)."""
+    end = np.cumsum(lengths)
+    count: Ints = np.arange(end[-1]) - np.repeat(end - lengths, lengths)
+    return count

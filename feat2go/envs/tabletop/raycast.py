@@ -8,7 +8,7 @@ from feat2go.envs.tabletop.arrays import Floats
 from feat2go.envs.tabletop.kinds import BALL, BOX
 
 # x, y and z.
-Vector = tuple[Floats, ...]
+Vector = tuple[Floats, ...] | Floats
 
 
 def intersect(solid: int, origin: Vector, direction: Vector, half: Vector) -> tuple[Floats, Floats]:
@@ -54,7 +54,7 @@ def _slab(origin: Floats, direction: Floats, half: Floats) -> tuple[Floats, Floa
         return middle - reach, middle + reach
 
 
-def _round_interval(origin: tuple[Floats, ...], direction: tuple[Floats, ...], radius: Floats) -> tuple[Floats, Floats]:
+def _round_interval(origin: Vector, direction: Vector, radius: Floats) -> tuple[Floats, Floats]:
     """Of a circle in two dimensions, of a ball in three."""
     a = sum(d * d for d in direction)
     b = sum(o * d for o, d in zip(origin, direction, strict=True))

@@ -6,10 +6,12 @@ import numpy as np
 
 from feat2go.envs.tabletop.arrays import Ints, Pixels
 from feat2go.envs.tabletop.camera import SAMPLES, Camera
-from feat2go.envs.tabletop.canvas import Canvas, Solids, average, draw, draw_shadows, pack
+from feat2go.envs.tabletop.canvas import Canvas, average, pack
+from feat2go.envs.tabletop.draw import draw
 from feat2go.envs.tabletop.dynamics import FINGER_RADIUS
 from feat2go.envs.tabletop.geometry import rotate
-from feat2go.envs.tabletop.kinds import BALL, BOX, CYLINDER
+from feat2go.envs.tabletop.kinds import BOX, CYLINDER
+from feat2go.envs.tabletop.solids import Solids
 from feat2go.envs.tabletop.table import table_picture
 from feat2go.envs.tabletop.world import MAX_OPENING, Bodies, World
 
@@ -25,7 +27,8 @@ WRIST_COLOUR = (120, 124, 134)
 class Renderer:
     """Renders N tables. Receptacles never move, so they are drawn once per episode.
 
-    Keeps 8 bytes for each of four samples of every pixel, and as much to draw on, 64 * N * H * W in all.
+    Keeps 8 bytes for each of four samples of every pixel and 3 for the pixel, 35 * N * H * W in all. What moves is
+    drawn on a copy of the pixels around it; all others are as they were at the start of the episode.
 
     Args:
         num_envs: N.
@@ -35,46 +38,32 @@ class Renderer:
     def __init__(self, num_envs: int, image_size: int) -> None:
         self._camera = Camera(image_size)
         colour, depth = table_picture(self._camera)
-        self._table = Canvas(pack(*np.moveaxis(colour, -1, 0)), depth)
-        shape = (len(SAMPLES), num_envs, image_size, image_size)
-        self._background = Canvas(np.empty(shape, dtype=np.uint32), np.empty(shape, dtype=np.float32))
-        # Drawn on in every step: new memory of this size would be taken from the system and given back each time.
-        self._canvas = Canvas(np.empty(shape, dtype=np.uint32), np.empty(shape, dtype=np.float32))
+        self._table = Canvas(pack(*np.moveaxis(colour.swapaxes(0, 1), -1, 0)), np.ascontiguousarray(depth.T))
+        self._background = Canvas.empty(num_envs * self._camera.num_pixels, len(SAMPLES))
+        self._pictures = np.empty((num_envs, image_size, image_size, 3), dtype=np.uint8)
 
     def set_background(self, world: World, rows: Ints) -> None:
         """Draw the table and receptacles of environments ``rows``."""
-        canvas = self._table.take(np.zeros(len(rows), dtype=np.int64))
-        self._draw(canvas, world.receptacles[rows])
-        self._background.colour[:, rows] = canvas.colour
-        self._background.depth[:, rows] = canvas.depth
+        pixels = (rows[:, None] * self._camera.num_pixels + np.arange(self._camera.num_pixels)).reshape(-1)
+        self._background.put(pixels, self._table.take(pixels % self._camera.num_pixels))
+        self._pictures[rows] = average(self._table.colour).reshape(self._pictures.shape[1:])
+        changed, canvas = draw(self._background, self._camera, Solids.of(world.receptacles[rows], rows))
+        self._background.put(changed, canvas)
+        _put_pixels(self._pictures, changed, average(canvas.colour))
 
     def render(self, world: World, rows: Ints) -> Pixels:
         """uint8 (len(rows), H, W, 3): the pictures of environments ``rows``."""
         world = world.select(rows)
-        canvas = self._background.take(rows, out=self._canvas)
-        self._draw(canvas, world.objects.beside(_gripper(world)))
-        return average(canvas)
-
-    def _draw(self, canvas: Canvas, bodies: Bodies) -> None:
-        groups = _by_shape(bodies)
-        for solids in groups:
-            draw_shadows(canvas, self._camera, solids)
-        for solids in groups:
-            draw(canvas, self._camera, solids)
+        changed, canvas = draw(self._background, self._camera, Solids.of(world.objects.beside(_gripper(world)), rows))
+        pictures = self._pictures.copy()
+        _put_pixels(pictures, changed, average(canvas.colour))
+        return pictures[rows]
 
 
-def _by_shape(bodies: Bodies) -> list[Solids]:
-    """All bodies of all environments, in one group per shape."""
-    groups = []
-    for solid in (BOX, CYLINDER, BALL):
-        env, slot = np.nonzero(bodies.solid == solid)
-        if len(env):
-            chosen = bodies[env, slot]
-            numbers = (chosen.position.T, chosen.half.T, np.cos(chosen.yaw), np.sin(chosen.yaw), chosen.colour.T)
-            groups.append(
-                Solids(solid, env, *(np.ascontiguousarray(part, np.float32) for part in (*numbers, chosen.inset)))
-            )
-    return groups
+def _put_pixels(pictures: Pixels, places: Ints, pixels: Pixels) -> None:
+    """Overwrite the pixels at ``places`` of contiguous (N, H, W, 3), numbered through, with (U, 3)."""
+    # As one thing of three bytes, which is copied at once.
+    pictures.view("V3").reshape(-1)[places] = pixels.view("V3").reshape(-1)
 
 
 def _gripper(world: World) -> Bodies:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from feat2go.envs.tabletop.arrays import Floats
-from feat2go.envs.tabletop.camera import SAMPLES, Camera
+from feat2go.envs.tabletop.camera import Camera
 
 WOOD = np.array([190.0, 158.0, 120.0])
 FLOOR = np.array([66.0, 72.0, 84.0])
@@ -17,11 +17,10 @@ def table_picture(camera: Camera) -> tuple[Floats, Floats]:
     """The empty table.
 
     Returns:
-        Colour (S, 1, H, W, 3), 0 to 255, and depth float32 (S, 1, H, W) in metres.
+        Colour (S, H*W, 3), 0 to 255, and depth float32 (S, H*W) in metres.
     """
-    shape = (len(SAMPLES), 1, camera.image_size, camera.image_size)
-    depth = camera.ground_depth.reshape(shape)
-    x, y = camera.ground.reshape(2, *shape)
+    depth = camera.ground_depth
+    x, y = camera.ground
     on_table = (np.abs(x) < EDGE[0]) & (np.abs(y) < EDGE[1])
     floor = (1.0 - 0.25 * np.clip(depth - 0.8, 0.0, 1.0))[..., None] * FLOOR
     colour = np.where(on_table[..., None], _grain(x, y)[..., None] * WOOD, floor)
