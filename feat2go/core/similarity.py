@@ -7,8 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-# Features are widened to float32 a few frames at a time: 2 MiB each, which a processor's cache holds, whatever the length
-# of the episode.
+# Features are widened to float32 a few frames at a time, whatever the length of the episode: 2 MiB, quicker than more.
 MAX_CHUNK_ELEMENTS = 512 * 1024
 
 
@@ -85,4 +84,5 @@ def _similarity(features: Tensor, goal: Tensor, beta: float) -> Tensor:
 def _unit(vectors: Tensor) -> Tensor:
     """Vectors of length 1; zero stays zero."""
     norm = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
-    return vectors / norm.masked_fill(norm == 0, 1.0)
+    unit: Tensor = vectors / norm.masked_fill(norm == 0, 1.0)
+    return unit
