@@ -6,10 +6,13 @@ when nothing is under their centre. They never tip or turn on their own.
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
 import numpy as np
 
 from feat2go.envs.tabletop.arrays import Bools, Floats
-from feat2go.envs.tabletop.geometry import footprint_distance, rotate, width_along
+from feat2go.envs.tabletop.geometry import Footprints, rotate, width_along
 from feat2go.envs.tabletop.world import MAX_OPENING, NOTHING, Bodies, World
 
 # Per action of size 1: metres, radians, and metres that the fingers open or close.
@@ -38,21 +41,41 @@ def advance(world: World, actions: Floats) -> None:
         actions: (N, 7) in [-1, 1]: dx, dy, dz, roll, pitch, yaw, gripper. Roll and pitch have no effect. Gripper > 0
             opens, < 0 closes, 0 leaves the fingers as they are.
     """
+    receptacles = _Receptacles.of(world)
+    # Of free objects only, which do not turn.
+    objects = Footprints.of(world.objects)
     for _ in range(NUM_SUBSTEPS):
-        _move_gripper(world, actions)
+        _move_gripper(world, actions, receptacles)
         _move_fingers(world, actions[:, 6])
         _carry(world)
-        pushed = _push_with_fingers(world)
-        _separate_objects(world, pushed)
-        _push_off_receptacle_edges(world)
-        _settle(world)
+        held = is_held(world)
+        pushed = _push_with_fingers(world, objects, held)
+        _separate_objects(world, held, pushed)
+        _push_off_receptacle_edges(world, receptacles, held)
+        _settle(world, receptacles, held)
 
 
-def support_height(world: World, x: Floats, y: Floats) -> Floats:
-    """Height in metres of the receptacle or table under points (N, M)."""
-    distance, _, _ = footprint_distance(world.receptacles[:, None], x[..., None], y[..., None])
-    height: Floats = np.where(distance < 0.0, world.receptacles.top[:, None], 0.0).max(axis=-1)
-    return height
+@dataclass(frozen=True)
+class _Receptacles:
+    """What objects and the gripper can be on; receptacles never move.
+
+    Attributes:
+        footprints: (N, 1, R), beside points (N, M, 1).
+        top: (N, 1, R), heights in metres.
+    """
+
+    footprints: Footprints
+    top: Floats
+
+    @classmethod
+    def of(cls, world: World) -> _Receptacles:
+        return cls(Footprints.of(world.receptacles[:, None]), world.receptacles.top[:, None])
+
+    def support_height(self, x: Floats, y: Floats) -> Floats:
+        """Height in metres of the receptacle or table under points (N, M)."""
+        is_above = self.footprints.contain(*self.footprints.into_frame(x[..., None], y[..., None]))
+        height: Floats = np.where(is_above, self.top, 0.0).max(axis=-1)
+        return height
 
 
 def is_held(world: World) -> Bools:
@@ -61,22 +84,31 @@ def is_held(world: World) -> Bools:
     return held
 
 
-def _move_gripper(world: World, actions: Floats) -> None:
+def _move_gripper(world: World, actions: Floats, receptacles: _Receptacles) -> None:
     world.gripper += actions[:, :3] * (STEP_M / NUM_SUBSTEPS)
-    np.clip(world.gripper, GRIPPER_LOW, GRIPPER_HIGH, out=world.gripper)
+    _clip(world.gripper, GRIPPER_LOW, GRIPPER_HIGH)
     world.yaw += actions[:, 5] * (TURN_RAD / NUM_SUBSTEPS)
     world.yaw -= 2 * np.pi * np.round(world.yaw / (2 * np.pi))
-    np.maximum(world.gripper[:, 2], _lowest_gripper(world), out=world.gripper[:, 2])
+    np.maximum(world.gripper[:, 2], _lowest_gripper(world, receptacles), out=world.gripper[:, 2])
 
 
-def _lowest_gripper(world: World) -> Floats:
+def _clip(values: Floats, low: Floats | float, high: Floats | float) -> None:
+    """In place; several times as fast as ``np.clip`` for a few numbers."""
+    np.maximum(values, low, out=values)
+    np.minimum(values, high, out=values)
+
+
+def _lowest_gripper(world: World, receptacles: _Receptacles) -> Floats:
     """(N,): where the tips, or what they hold, rest on what is below."""
-    tips = GRIPPER_LOW[2] + support_height(world, world.gripper[:, :1], world.gripper[:, 1:2])[:, 0]
+    tips: Floats = GRIPPER_LOW[2] + receptacles.support_height(world.gripper[:, :1], world.gripper[:, 1:2])[:, 0]
+    rows = np.flatnonzero(world.held != NOTHING)
+    if not len(rows):
+        return tips
     x, y = _held_position(world)
     half = world.objects.half[np.arange(len(x)), world.held, 2]
-    held = support_height(world, x[:, None], y[:, None])[:, 0] + half - world.grip[:, 2]
-    lowest: Floats = np.where(world.held == NOTHING, tips, np.maximum(tips, held))
-    return lowest
+    held = receptacles.support_height(x[:, None], y[:, None])[:, 0] + half - world.grip[:, 2]
+    tips[rows] = np.maximum(tips, held)[rows]
+    return tips
 
 
 def _held_position(world: World) -> tuple[Floats, Floats]:
@@ -88,26 +120,30 @@ def _move_fingers(world: World, command: Floats) -> None:
     """Open or close by the sign of the command: closing on an object grasps it, opening lets go."""
     world.held[command > 0.0] = NOTHING
     before = world.opening.copy()
-    moved = np.clip(before + np.sign(command) * (FINGER_STEP_M / NUM_SUBSTEPS), 0.0, MAX_OPENING)
+    moved = before + np.sign(command) * (FINGER_STEP_M / NUM_SUBSTEPS)
+    _clip(moved, 0.0, MAX_OPENING)
     world.opening[:] = np.where(world.held == NOTHING, moved, before)
     _grasp(world, before)
 
 
 def _grasp(world: World, opening_before: Floats) -> None:
     """Hold an object if the fingers met its sides in this substep."""
-    objects = world.objects
+    objects, height = world.objects, world.gripper[:, 2:]
+    is_closing = (world.opening < opening_before)[:, None]
+    is_between = is_closing & (height < objects.top - GRASP_DEPTH) & (height > objects.bottom - GRASP_DEPTH)
+    if not is_between.any():
+        return
     offset = objects.position - world.gripper[:, None]
     # In the gripper's frame: y is the axis along which the fingers close.
     x, y = rotate(offset[..., 0], offset[..., 1], -world.yaw[:, None])
     width = width_along(objects, world.yaw[:, None] + np.pi / 2)
     grasped = (
-        (world.opening[:, None] <= width)
+        is_between
+        & (world.opening[:, None] <= width)
         & (width < opening_before[:, None])
         & (width <= MAX_GRASP)
         & (np.abs(x) < 0.5 * width_along(objects, world.yaw[:, None]))
         & (np.abs(y) < 0.5 * width)
-        & (world.gripper[:, 2:] < objects.top - GRASP_DEPTH)
-        & (world.gripper[:, 2:] > objects.bottom - GRASP_DEPTH)
     )
     rows = np.flatnonzero(grasped.any(axis=1))
     chosen = grasped[rows].argmax(axis=1)
@@ -121,6 +157,8 @@ def _grasp(world: World, opening_before: Floats) -> None:
 
 def _carry(world: World) -> None:
     rows = np.flatnonzero(world.held != NOTHING)
+    if not len(rows):
+        return
     held = world.held[rows]
     x, y = _held_position(world)
     world.objects.position[rows, held, 0] = x[rows]
@@ -129,26 +167,29 @@ def _carry(world: World) -> None:
     world.objects.yaw[rows, held] = world.yaw[rows] + world.grip_yaw[rows]
 
 
-def _push_with_fingers(world: World) -> Bools:
+def _push_with_fingers(world: World, footprints: Footprints, held: Bools) -> Bools:
     """Free objects give way to the fingers. Bool (N, K): which of them did."""
     objects = world.objects
-    pushable = ~is_held(world) & (world.gripper[:, 2:] < objects.top)
+    pushable = ~held & (world.gripper[:, 2:] < objects.top)
     pushed = np.zeros_like(pushable)
     if not pushable.any():
         return pushed
+    cosine, sine = np.cos(world.yaw), np.sin(world.yaw)
     for side in (-0.5, 0.5):
-        x, y = rotate(np.zeros_like(world.yaw), side * world.opening + np.copysign(FINGER_RADIUS, side), world.yaw)
-        distance, out_x, out_y = footprint_distance(
-            objects, (world.gripper[:, 0] + x)[:, None], (world.gripper[:, 1] + y)[:, None]
-        )
-        overlap = np.where(pushable, np.maximum(FINGER_RADIUS - distance, 0.0), 0.0)
-        objects.position[..., 0] -= out_x * overlap
-        objects.position[..., 1] -= out_y * overlap
-        pushed |= overlap > 0.0
+        reach = side * world.opening + math.copysign(FINGER_RADIUS, side)
+        x, y = world.gripper[:, 0] - sine * reach, world.gripper[:, 1] + cosine * reach
+        u, v = footprints.into_frame(x[:, None], y[:, None])
+        overlap = np.where(pushable, np.maximum(FINGER_RADIUS - footprints.distance(u, v), 0.0), 0.0)
+        is_pushed = overlap > 0.0
+        if is_pushed.any():
+            out_x, out_y = footprints.outward(u, v)
+            objects.position[..., 0] -= out_x * overlap
+            objects.position[..., 1] -= out_y * overlap
+            pushed |= is_pushed
     return pushed
 
 
-def _separate_objects(world: World, pushed: Bools) -> None:
+def _separate_objects(world: World, held: Bools, pushed: Bools) -> None:
     """Objects that overlap move apart, each by half of the overlap, unless one is held or has a finger behind it."""
     objects = world.objects
     if objects.yaw.shape[1] == 1:
@@ -158,36 +199,38 @@ def _separate_objects(world: World, pushed: Bools) -> None:
     delta_y = objects.position[:, :, None, 1] - objects.position[:, None, :, 1]
     distance = np.sqrt(delta_x * delta_x + delta_y * delta_y)
     overlap = radius[:, :, None] + radius[:, None, :] - distance
+    # An object is in its own place, but does not push itself.
+    is_near = (overlap > 0.0) & (distance > 0.0)
+    if not is_near.any():
+        return
     bottom, top = objects.bottom, objects.top
     same_height = (bottom[:, :, None] < top[:, None]) & (bottom[:, None] < top[:, :, None])
-    held = is_held(world)
     firm = held | pushed
     share = (0.5 + 0.5 * firm[:, None, :] - 0.5 * firm[:, :, None]) * ~held[:, :, None]
-    push = np.where(same_height & (overlap > 0.0) & (distance > 0.0), share * overlap / np.maximum(distance, 1e-9), 0.0)
+    push = np.where(same_height & is_near, share * overlap / np.maximum(distance, 1e-9), 0.0)
     objects.position[..., 0] += (push * delta_x).sum(axis=-1)
     objects.position[..., 1] += (push * delta_y).sum(axis=-1)
 
 
-def _push_off_receptacle_edges(world: World) -> None:
+def _push_off_receptacle_edges(world: World, receptacles: _Receptacles, held: Bools) -> None:
     """What is lower than a receptacle's surface stays beside it: an object gets there from above, or not at all."""
-    objects, receptacles = world.objects, world.receptacles
-    distance, out_x, out_y = footprint_distance(
-        receptacles[:, None], objects.position[..., None, 0], objects.position[..., None, 1]
-    )
-    is_low = objects.bottom[..., None] < receptacles.top[:, None] - TOUCH_M
-    overlap = np.maximum(_radius(objects)[..., None] - distance, 0.0) * (is_low & ~is_held(world)[..., None])
-    objects.position[..., 0] += (out_x * overlap).sum(axis=-1)
-    objects.position[..., 1] += (out_y * overlap).sum(axis=-1)
-    np.clip(objects.position[..., :2], -TABLE_EDGE, TABLE_EDGE, out=objects.position[..., :2])
+    objects, footprints = world.objects, receptacles.footprints
+    is_low = objects.bottom[..., None] < receptacles.top - TOUCH_M
+    u, v = footprints.into_frame(objects.position[..., None, 0], objects.position[..., None, 1])
+    overlap = np.maximum(_radius(objects)[..., None] - footprints.distance(u, v), 0.0) * (is_low & ~held[..., None])
+    if overlap.any():
+        out_x, out_y = footprints.outward(u, v)
+        objects.position[..., 0] += (out_x * overlap).sum(axis=-1)
+        objects.position[..., 1] += (out_y * overlap).sum(axis=-1)
+    _clip(objects.position[..., :2], -TABLE_EDGE, TABLE_EDGE)
 
 
 def _radius(objects: Bodies) -> Floats:
     return 0.5 * (objects.half[..., 0] + objects.half[..., 1])
 
 
-def _settle(world: World) -> None:
+def _settle(world: World, receptacles: _Receptacles, held: Bools) -> None:
     """Free objects fall, up to what is under their centre."""
-    objects = world.objects
-    ground = support_height(world, objects.position[..., 0], objects.position[..., 1]) + objects.half[..., 2]
-    fallen = np.maximum(objects.position[..., 2] - FALL_M, ground)
-    objects.position[..., 2] = np.where(is_held(world), objects.position[..., 2], fallen)
+    x, y, z = (world.objects.position[..., axis] for axis in range(3))
+    ground = receptacles.support_height(x, y) + world.objects.half[..., 2]
+    np.copyto(z, np.maximum(z - FALL_M, ground), where=~held)

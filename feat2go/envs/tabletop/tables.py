@@ -13,7 +13,7 @@ from feat2go.envs.tabletop.dynamics import GRIPPER_HIGH, advance
 from feat2go.envs.tabletop.expert import expert_actions
 from feat2go.envs.tabletop.render import Renderer
 from feat2go.envs.tabletop.scene import Scene, SceneSampler
-from feat2go.envs.tabletop.task import milestone, succeeded
+from feat2go.envs.tabletop.task import MILESTONES, milestone
 from feat2go.envs.tabletop.world import MAX_OPENING, World
 from feat2go.envs.workers.frames import Flags, Frames
 
@@ -139,8 +139,9 @@ class Tables:
         valid = self._running.copy()
         self._advance(valid, actions)
         self._length += valid
-        success: Bools = valid & succeeded(self._world)
-        self._milestone = np.where(valid, np.maximum(self._milestone, milestone(self._world)), self._milestone)
+        now = milestone(self._world)
+        success: Bools = valid & (now == len(MILESTONES))
+        np.maximum(self._milestone, now, out=self._milestone, where=valid)
         terminated = success & terminate_on_success
         truncated = valid & ~terminated & (self._length >= self._settings.max_episode_steps)
         self._running &= ~(terminated | truncated)
