@@ -75,11 +75,12 @@ def label_dataset(
         return
     episodes = open_dataset(source, skip_damaged)
     built = encoder()
+    cached = CachedEncoder(built)
     count = itertools.count(1)
-    with progress_bar(f"labelling {source}", len(episodes)) as update:
+    with progress_bar(f"labelling {source}", len(episodes)) as update, cached.writing_behind():
         summary = label_episodes(
             episodes,
-            CachedEncoder(built) if cache else built,
+            cached if cache else built,
             clustering,
             target,
             beta=beta,

@@ -57,7 +57,8 @@ class ShardLabeller:
         self._folder = folder
         self._size = size
         self._episodes = open_dataset(job.dataset)
-        self._encoder = CachedEncoder(encoder) if job.cache else encoder
+        self._cached = CachedEncoder(encoder)
+        self._encoder = self._cached if job.cache else encoder
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """Label the shard with number ``row["id"]``, unless that was done before in the same way."""
@@ -67,17 +68,18 @@ class ShardLabeller:
         wanted = label_metadata(self._encoder, job.clustering, job.beta, job.scope, job.camera)
         if part.is_file() and read_label_metadata(part) == wanted:
             return {"num_labelled": _num_episodes(part), "num_episodes": len(places)}
-        summary = label_episodes(
-            (self._episodes[place] for place in places),
-            self._encoder,
-            job.clustering,
-            part,
-            beta=job.beta,
-            scope=job.scope,
-            pictures=job.pictures,
-            camera=job.camera,
-            may_be_empty=True,
-        )
+        with self._cached.writing_behind():
+            summary = label_episodes(
+                (self._episodes[place] for place in places),
+                self._encoder,
+                job.clustering,
+                part,
+                beta=job.beta,
+                scope=job.scope,
+                pictures=job.pictures,
+                camera=job.camera,
+                may_be_empty=True,
+            )
         return {"num_labelled": summary.num_labelled, "num_episodes": len(places)}
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -35,6 +38,9 @@ class CachedEncoder(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.root = home() / "features" if root is None else Path(root)
+        self._thread: ThreadPoolExecutor | None = None
+        # At most one.
+        self._writing: dict[Path, Future[None]] = {}
 
     @property
     def fingerprint(self) -> str:
@@ -58,14 +64,41 @@ class CachedEncoder(nn.Module):
         """
         check_frames(frames)
         entry = self.root / self.fingerprint / f"{tensor_sha256(frames)}.safetensors"
+        if entry in self._writing:
+            self._finish_writing()
         if entry.exists():
             try:
                 return FeatureTrack(*_read(entry), self.fingerprint)
             except (SafetensorError, OSError, ValueError) as error:
                 log.warning("cached features %s are damaged (%s); computing them again", entry, error)
         track = self.encoder.encode_episode(frames)
-        _write(entry, track)
+        if self._thread is None:
+            _write(entry, track)
+        else:
+            self._finish_writing()
+            self._writing = {entry: self._thread.submit(_write, entry, track)}
         return track
+
+    @contextmanager
+    def writing_behind(self) -> Iterator[None]:
+        """Inside, a thread writes an episode's features while the next ones are computed. All are on disk at the end.
+
+        The features handed out must not be changed in place.
+
+        Raises:
+            OSError: if they can't be written; of an episode, when the next one has been encoded.
+        """
+        with ThreadPoolExecutor(1, thread_name_prefix="features") as thread:
+            self._thread = thread
+            try:
+                yield
+                self._finish_writing()
+            finally:
+                self._thread, self._writing = None, {}
+
+    def _finish_writing(self) -> None:
+        for writing in self._writing.values():
+            writing.result()
 
 
 def _write(entry: Path, track: FeatureTrack) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from feat2go import __version__
 from feat2go.core.lazy import LazySequence
 from feat2go.core.protocols import Clustering, Encoder, TaskClustering
 from feat2go.core.types import Episode, ProgressTrack, Stages
+from feat2go.progress.ahead import one_ahead
 from feat2go.progress.structural import Scope, structural_progress
 from feat2go.progress.table import label_writer
 
@@ -47,9 +48,9 @@ def label_episodes(
 ) -> LabelSummary:
     """Write the structural progress target of every successful episode to a parquet file.
 
-    One episode at a time is in memory, seen through one camera. Failed episodes are skipped: they have no goal
-    frame to measure progress against. The file appears when all episodes are done; after an interruption, an encoder
-    with a feature cache makes the second run short.
+    One episode at a time is in memory, seen through one camera, and the frames of the next, which a thread reads.
+    Failed episodes are skipped: they have no goal frame to measure progress against. The file appears when all episodes
+    are done; after an interruption, an encoder with a feature cache makes the second run short.
 
     A clustering with ``segment_all`` sees all episodes of a task together before the first is labelled. They are then
     encoded twice, which a feature cache spares.
@@ -77,14 +78,14 @@ def label_episodes(
         episodes = list(episodes)
         known = _segment_tasks([e for e in episodes if e.success], camera, encoder, clustering)
     with label_writer(Path(output), metadata) as append:
-        for episode in episodes:
-            if not episode.success:
+        for episode, frames in one_ahead((e, _frames(e, camera) if e.success else None) for e in episodes):
+            if frames is None:
                 num_skipped += 1
             elif episode.uid in labelled:
                 raise ValueError(f"episode '{episode.uid}' appears twice; uids must be unique")
             else:
                 stages = known.get(episode.uid)
-                append(episode.uid, _label(episode, camera, encoder, clustering, stages, beta, scope, pictures))
+                append(episode.uid, _label(episode, frames, encoder, clustering, stages, beta, scope, pictures))
                 labelled.add(episode.uid)
             if on_episode is not None:
                 on_episode(episode)
@@ -118,9 +119,18 @@ class _Tracks(LazySequence[Tensor]):
     def __len__(self) -> int:
         return len(self._episodes)
 
+    def __iter__(self) -> Iterator[Tensor]:
+        return map(self._encode, one_ahead(_frames(episode, self._camera) for episode in self._episodes))
+
     def _read(self, number: int) -> Tensor:
-        frames = np.asarray(self._episodes[number].view(self._camera)[:])
+        return self._encode(_frames(self._episodes[number], self._camera))
+
+    def _encode(self, frames: np.ndarray) -> Tensor:
         return self._encoder.encode_episode(torch.from_numpy(frames)).features
+
+
+def _frames(episode: Episode, camera: str | None) -> np.ndarray:
+    return np.asarray(episode.view(camera)[:])
 
 
 def _segment_tasks(
@@ -140,7 +150,7 @@ def _segment_tasks(
 
 def _label(
     episode: Episode,
-    camera: str | None,
+    frames: np.ndarray,
     encoder: Encoder,
     clustering: Clustering,
     stages: Stages | None,
@@ -148,7 +158,6 @@ def _label(
     scope: Scope,
     pictures: str | Path | None,
 ) -> ProgressTrack:
-    frames = np.asarray(episode.view(camera)[:])
     try:
         features = encoder.encode_episode(torch.from_numpy(frames)).features
         stages = stages or clustering.segment(features)

@@ -74,6 +74,37 @@ def test_damaged_entry_is_noticed_and_rebuilt(encoder, frames, tmp_path, caplog,
     assert torch.equal(cached.encode_episode(frames).features, expected)
 
 
+def test_writing_behind_keeps_what_the_encoder_gave(encoder, frames, tmp_path, monkeypatch):
+    episodes = [frames[start:] for start in range(4)]
+    cached = CachedEncoder(encoder, tmp_path)
+    computed = []
+    with cached.writing_behind():
+        computed += [cached.encode_episode(episode).features for episode in episodes]
+        with monkeypatch.context() as patch:
+            patch.setattr(encoder, "encode_episode", refuse)
+            # The last may not be on disk yet: it is waited for.
+            assert torch.equal(cached.encode_episode(episodes[-1]).features, computed[-1])
+    assert len(entries(tmp_path)) == len(episodes)
+    monkeypatch.setattr(encoder, "encode_episode", refuse)
+    for episode, features in zip(episodes, computed, strict=True):
+        assert torch.equal(cached.encode_episode(episode).features, features)
+
+
+@pytest.mark.parametrize("num_episodes", [1, 3])
+def test_features_that_cannot_be_written_behind_are_an_error(encoder, frames, tmp_path, num_episodes):
+    root = tmp_path / "file"
+    root.write_text("where the folder should be")
+    cached = CachedEncoder(encoder, root)
+
+    def encode_all():
+        with cached.writing_behind():
+            for start in range(num_episodes):
+                cached.encode_episode(frames[start:])
+
+    with pytest.raises(OSError, match="file"):
+        encode_all()
+
+
 def test_interrupted_computation_leaves_no_entry(encoder, frames, tmp_path, monkeypatch):
     def interrupted(_):
         raise KeyboardInterrupt

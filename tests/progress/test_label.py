@@ -99,12 +99,11 @@ def test_failures_are_skipped_and_counted(tmp_path):
 def test_rows_reach_the_disk_while_later_episodes_are_still_to_come(tmp_path):
     sizes = []
 
-    def episodes():
-        for n in range(5):
-            yield make_episode(f"{n}")
-            sizes.append(next((tmp_path / "labels").iterdir()).stat().st_size)
+    def note_size(_):
+        sizes.append(next((tmp_path / "labels").iterdir()).stat().st_size)
 
-    label(tmp_path, episodes())
+    label(tmp_path, (make_episode(f"{n}") for n in range(5)), on_episode=note_size)
+    assert len(sizes) == 5
     assert all(later > earlier for earlier, later in itertools.pairwise(sizes))
 
 
