@@ -15,7 +15,6 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
 from feat2go.cli.parsing import install_names, read_argv
 from feat2go.training.checkpoints import AtomicCheckpointIO, read_checkpoint
-from feat2go.training.finite import StopAtNotFinite
 from feat2go.training.precision import HalfWeights
 from feat2go.training.processes import naming_lost_processes, watch_parent
 from feat2go.training.progress_bar import PacedProgressBar
@@ -94,7 +93,7 @@ def _loggers(run_dir: Path, ckpt_path: str | None) -> list[Logger]:
 
 def _default_callbacks(trainer: Any, run_dir: Path) -> list[Callback]:
     given = tuple(type(callback) for callback in trainer.get("callbacks") or [])
-    callbacks: list[Callback] = [ConfiguredOptimizer(), RandomStates(), RowOfCheckpoint(), StopAtNotFinite()]
+    callbacks: list[Callback] = [ConfiguredOptimizer(), RandomStates(), RowOfCheckpoint()]
     if trainer.get("enable_progress_bar") is not False and not any(issubclass(c, RichProgressBar) for c in given):
         callbacks.append(PacedProgressBar())
     if trainer.get("enable_checkpointing") is not False and not any(issubclass(c, ModelCheckpoint) for c in given):

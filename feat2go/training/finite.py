@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule
 from safetensors.torch import save_file
 from torch import Tensor
+from torch.distributed.tensor import DTensor
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+from torch.optim import Optimizer
 
 from feat2go.core.distributed import global_sum
 from feat2go.core.files import atomic_write
@@ -22,36 +25,49 @@ class NotFiniteError(ValueError):
     """Something is NaN or infinite. The message says what, where the batch is and what to go on from."""
 
 
-class StopAtNotFinite(Callback):
-    """Stops before an update whose loss or gradients are not finite, on all processes alike.
+def clip_gradients(
+    module: LightningModule,
+    optimizer: Optimizer,
+    bound: float | None,
+    algorithm: str | None,
+    loss: Tensor,
+    batch: Any,
+) -> Tensor:
+    """Clip the gradients as the Trainer was told to; with a loss or a gradient that is not finite, stop all processes.
+
+    Called by ``configure_gradient_clipping``, the last step before the optimiser's. One norm serves both.
+
+    Args:
+        module: whose parameters learn.
+        optimizer: has them.
+        bound: ``gradient_clip_val``; None for none.
+        algorithm: ``gradient_clip_algorithm``, ``norm`` if None.
+        loss: scalar, that the gradients are of.
+        batch: a dataclass of tensors to save if something is not finite.
+
+    Returns:
+        Scalar, the norm of all gradients before they were clipped.
 
     Raises:
         NotFiniteError: naming the tensors.
     """
+    learned = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+    norm = get_total_norm([p.grad for p in learned])
+    total = norm.full_tensor() if isinstance(norm, DTensor) else norm
+    # Finite only if all of them are. It may overflow where they are: then nothing is found.
+    found = [] if (total + loss.to(total.device)).isfinite() else _not_finite_gradients(module, loss)
+    stop_if_any(module.trainer, found, batch, "gradients")
+    if algorithm == "value":
+        module.clip_gradients(optimizer, bound, algorithm)
+    elif bound:
+        clip_grads_with_norm_(learned, bound, norm)
+    return total
 
-    def __init__(self) -> None:
-        self._batch: Any = None
-        self._loss = torch.zeros(())
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        self._batch = batch
-
-    def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
-        self._loss = loss.detach()
-
-    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Any) -> None:
-        learned = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-        norms = torch._foreach_norm([local(p.grad) for p in learned])
-        # Finite only if all of them are. It may overflow where they are: then nothing is found.
-        numbers = torch.stack([number.to(self._loss.device, torch.float32) for number in (self._loss, *norms)])
-        found = [] if numbers.sum().isfinite() else self._found(pl_module)
-        stop_if_any(trainer, found, self._batch, "gradients")
-
-    def _found(self, pl_module: LightningModule) -> list[str]:
-        if not self._loss.isfinite():
-            return ["loss"]
-        named = pl_module.named_parameters()
-        return _not_finite((name, local(p.grad)) for name, p in named if p.grad is not None)
+def _not_finite_gradients(module: LightningModule, loss: Tensor) -> list[str]:
+    if not loss.isfinite():
+        return ["loss"]
+    return _not_finite((name, local(p.grad)) for name, p in module.named_parameters() if p.grad is not None)
 
 
 def stop_if_any(trainer: Any, found: list[str], record: Any, otherwise: str) -> None:

@@ -23,6 +23,7 @@ from feat2go.data.windows import DemonstrationBatch
 from feat2go.policies.load import load_policy, require_learned, same_frozen, without_frozen
 from feat2go.training.checkpoints import require_same_config
 from feat2go.training.epoch_means import EpochMeans
+from feat2go.training.finite import clip_gradients
 from feat2go.training.strategies import full_state, shard
 
 
@@ -64,6 +65,8 @@ class PolicyModule(LightningModule):
         self._update_start = 0.0
         self._num_samples = 0
         self._is_stopped = False
+        # The batch and the loss that the present gradients are of.
+        self._last: tuple[Any, Tensor] = (None, torch.zeros(()))
 
     def configure_model(self) -> None:
         """Build the policy, and a copy of its start where the algorithm compares with it."""
@@ -135,6 +138,7 @@ class PolicyModule(LightningModule):
         self._check_kl(metrics)
         self._num_samples += len(rows)
         self._means.add(metrics, int(rows.mask.any(-1).sum()))
+        self._last = batch, loss.detach()
         return loss * self._share(rows)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
@@ -146,6 +150,16 @@ class PolicyModule(LightningModule):
             raise ValueError(f"critic_warmup needs a policy with a `critic`; {type(self.policy).__name__} has none")
         for parameter in others:
             parameter.grad = None
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        batch, loss = self._last
+        norm = clip_gradients(self, optimizer, gradient_clip_val, gradient_clip_algorithm, loss, batch)
+        self._means.add({"grad_norm": norm})
 
     def optimizer_step(
         self,

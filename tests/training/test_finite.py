@@ -7,12 +7,13 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from lightning.pytorch import LightningModule, Trainer
 from safetensors.torch import load_file
 
 from feat2go.algorithms.ppo import PPO
 from feat2go.envs.tabletop.env import Tabletop
 from feat2go.rewards import Sparse, TerminalValue
-from feat2go.training.finite import NotFiniteError, StopAtNotFinite
+from feat2go.training.finite import NotFiniteError, clip_gradients
 
 
 class Endless(Sparse):
@@ -73,7 +74,21 @@ def test_in_gradients_of_a_finite_loss(fit, monkeypatch, tmp_path):
 
     monkeypatch.setattr(PPO, "loss", steep)
     with pytest.raises(NotFiniteError, match=r"in policy.critic.weight \(epoch 1, step 3\)") as stopped:
-        fit(trainer_arguments={"callbacks": [StopAtNotFinite()], "enable_checkpointing": True})
+        fit(trainer_arguments={"enable_checkpointing": True})
     assert torch.equal(batch_of(stopped)["tokens"], calls[-1].tokens)
     (checkpoint,) = tmp_path.rglob("*.ckpt")
     assert str(stopped.value).endswith(f"The last good checkpoint is {checkpoint}")
+
+
+@pytest.mark.parametrize(
+    ("bound", "algorithm", "clipped"),
+    [(None, None, [3.0, -4.0]), (10.0, "norm", [3.0, -4.0]), (1.0, "norm", [0.6, -0.8]), (3.5, "value", [3.0, -3.5])],
+)
+def test_gradients_are_clipped_as_the_trainer_says(bound, algorithm, clipped):
+    module = LightningModule()
+    module.weight = torch.nn.Parameter(torch.zeros(2))
+    module.weight.grad = torch.tensor([3.0, -4.0])
+    module.trainer = Trainer(gradient_clip_val=bound, gradient_clip_algorithm=algorithm, logger=False)
+    optimizer = torch.optim.SGD([module.weight], lr=1.0)
+    assert clip_gradients(module, optimizer, bound, algorithm, torch.tensor(1.0), None) == 5
+    torch.testing.assert_close(module.weight.grad, torch.tensor(clipped))

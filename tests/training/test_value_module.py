@@ -5,12 +5,14 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch import Trainer, seed_everything
+from safetensors.torch import load_file
 
 from feat2go.core import Episode, FeatureTrack, ProgressTrack
 from feat2go.core.seeding import episode_seed
 from feat2go.data import DatasetError, DatasetInfo, EpisodeWriter
 from feat2go.encoders.baselines import PixelPatches
 from feat2go.progress.table import label_writer
+from feat2go.training.finite import NotFiniteError
 from feat2go.training.preparation import FramePreparation
 from feat2go.training.value_data import ValueDataModule
 from feat2go.training.value_module import ValueModule
@@ -70,6 +72,14 @@ def fit(data, folder, num_steps=120, **arguments):
     trainer.fit(module, data)
     (metrics,) = trainer.validate(module, data, verbose=False)
     return trainer, module, metrics
+
+
+def test_a_loss_that_is_not_finite_stops_before_it_reaches_the_network(make_data, tmp_path, monkeypatch):
+    monkeypatch.setattr(ValueModule, "_loss_of", lambda self, logits, batch: logits.sum() * torch.nan)
+    with pytest.raises(NotFiniteError, match=r"NaN or infinity in loss \(epoch 0, step 0\)"):
+        fit(make_data(), tmp_path / "run", num_steps=2)
+    (kept,) = (tmp_path / "run" / "not_finite").iterdir()
+    assert "target" in load_file(kept)
 
 
 def test_it_orders_held_out_episodes_and_leaves_a_value_model(make_data, tmp_path):
