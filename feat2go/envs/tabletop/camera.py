@@ -61,13 +61,8 @@ class Camera:
         depth, right, up = (self._axes @ offset).reshape(points.shape)
         left, width = self._span(self.image_size / 2 + self._focal * right / depth)
         top, height = self._span(self.image_size / 2 - self._focal * up / depth)
-        # Row by row, of all rectangles.
-        first = np.repeat(top * self.image_size + left, height)
-        first += self.image_size * _count_up(height)
-        row_length = np.repeat(width, height)
-        pixel = np.repeat(first, row_length)
-        pixel += _count_up(row_length)
-        return width * height, pixel
+        row = _runs(top, height)
+        return width * height, _runs(row * self.image_size + left.repeat(height), width.repeat(height))
 
     def _span(self, pixels: Floats) -> tuple[Ints, Ints]:
         """(M, Q) -> first pixel and number of pixels of each row, inside of the picture."""
@@ -77,8 +72,9 @@ class Camera:
         return first, end - first
 
 
-def _count_up(lengths: Ints) -> Ints:
-    """0, 1, ... up to each length, one after another: (2, 3) -> (0, 1, 0, 1, 2)."""
-    end = np.cumsum(lengths)
-    count: Ints = np.arange(end[-1]) - np.repeat(end - lengths, lengths)
-    return count
+def _runs(first: Ints, lengths: Ints) -> Ints:
+    """Numbers that count up from each first one: from (5, 8), of lengths (2, 3) -> (5, 6, 8, 9, 10)."""
+    end = lengths.cumsum()
+    runs = (first + lengths - end).repeat(lengths)
+    runs += np.arange(len(runs))
+    return runs

@@ -34,6 +34,11 @@ class Canvas:
         """A copy of some pixels."""
         return Canvas(self.colour.take(pixels, axis=0), self.depth.take(pixels, axis=0))
 
+    def lay(self, picture: Canvas, rows: Ints) -> None:
+        """Overwrite whole pictures, which lie one after another, each with the same."""
+        for mine, new in ((self.colour, picture.colour), (self.depth, picture.depth)):
+            mine.reshape(-1, *new.shape)[rows] = new
+
     def put(self, pixels: Ints, other: Canvas) -> None:
         """Overwrite some pixels."""
         self.colour[pixels] = other.colour

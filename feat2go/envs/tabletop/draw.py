@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from feat2go.envs.tabletop.arrays import Floats, Ints
-from feat2go.envs.tabletop.camera import POSITION, SAMPLES, Camera
+from feat2go.envs.tabletop.camera import SAMPLES, Camera
 from feat2go.envs.tabletop.canvas import Canvas, in_shade, pack
 from feat2go.envs.tabletop.kinds import BOX
 from feat2go.envs.tabletop.raycast import Vector, facing, intersect
-from feat2go.envs.tabletop.solids import LIGHT, Solids, shadow_of
+from feat2go.envs.tabletop.solids import Solids, shadow_of
 
 AMBIENT = 0.45
 # The inner part of a receptacle's top ends here, as a fraction of its size.
@@ -37,8 +37,8 @@ class Surroundings:
     place: Ints
 
     def spread(self, *numbers: Floats) -> Floats:
-        """Numbers of each solid, (M,) or (K, M) -> all of them for each pixel, (sum of K, P)."""
-        return np.repeat(np.vstack(numbers), self.num_pixels, axis=1)
+        """Numbers of each solid, (K, M) each -> all of them for each pixel, (sum of K, P)."""
+        return np.concatenate(numbers).repeat(self.num_pixels, axis=1)
 
     def by_shape(self, solids: Solids) -> Iterator[tuple[Solids, Surroundings]]:
         """The solids of each shape that is there, and the pixels around them."""
@@ -63,8 +63,8 @@ def draw(background: Canvas, camera: Camera, solids: Solids) -> tuple[Ints, Canv
     """
     num_solids, corners = len(solids.picture), solids.corners
     num_pixels, pixel = camera.pixels_around(np.concatenate([shadow_of(corners), corners], axis=1))
-    first_pixel = np.tile(solids.picture * camera.num_pixels, 2)
-    changed, place = _distinct(np.repeat(first_pixel, num_pixels) + pixel, len(background.depth))
+    pictures = np.concatenate([solids.picture, solids.picture]) * camera.num_pixels
+    changed, place = _distinct(pictures.repeat(num_pixels) + pixel, len(background.depth))
     canvas = background.take(changed)
     end = int(num_pixels[:num_solids].sum())
     for part, around in Surroundings(num_pixels[:num_solids], pixel[:end], place[:end]).by_shape(solids):
@@ -86,8 +86,7 @@ def _distinct(pixels: Ints, num_pixels: int) -> tuple[Ints, Ints]:
 
 def _draw_shadows(canvas: Canvas, camera: Camera, solids: Solids, around: Surroundings) -> None:
     """Darken the ground, the plane z = 0, where solids of one shape keep the light away."""
-    light = solids.into_frame(LIGHT)
-    cosine, sine, *numbers = around.spread(solids.cosine, solids.sine, solids.centre, light, solids.half)
+    cosine, sine, *numbers = around.spread(solids.turn, solids.centre, solids.light, solids.half)
     x, y = (part.take(around.pixel, axis=1) for part in camera.ground)
     x -= numbers[0]
     y -= numbers[1]
@@ -101,8 +100,7 @@ def _draw_shadows(canvas: Canvas, camera: Camera, solids: Solids, around: Surrou
 
 def _draw_solids(canvas: Canvas, camera: Camera, solids: Solids, around: Surroundings) -> None:
     """Draw solids of one shape where nothing that is already there, and none of them, hides them."""
-    origins = solids.into_frame(POSITION[:, None] - solids.centre)
-    cosine, sine, *numbers = around.spread(solids.cosine, solids.sine, origins, solids.half)
+    cosine, sine, *numbers = around.spread(solids.turn, solids.camera, solids.half)
     x, y, z = (part.take(around.pixel, axis=1) for part in camera.direction)
     direction = (cosine * x + sine * y, cosine * y - sine * x, z)
     near, far = intersect(solids.shape, tuple(numbers[:3]), direction, tuple(numbers[3:]))
@@ -113,8 +111,9 @@ def _draw_solids(canvas: Canvas, camera: Camera, solids: Solids, around: Surroun
     np.minimum.at(nearest, samples, depth)
     visible = np.flatnonzero(depth == nearest[samples])
     hits, ray, depth = hits[visible], ray[visible], depth[visible]
-    which = np.repeat(np.arange(len(around.num_pixels)), around.num_pixels)[ray]
-    point = tuple(o[which] + depth * d.reshape(-1)[hits] for o, d in zip(origins, direction, strict=True))
+    which = np.arange(len(around.num_pixels)).repeat(around.num_pixels)[ray]
+    origin = solids.camera.take(which, axis=1)
+    point = tuple(o + depth * d.reshape(-1)[hits] for o, d in zip(origin, direction, strict=True))
     canvas.colour.reshape(-1)[samples[visible]] = _shade(solids, which, point)
 
 
@@ -128,7 +127,7 @@ def _samples(hits: Ints, around: Surroundings) -> tuple[Ints, Ints]:
 def _shade(solids: Solids, which: Ints, point: Vector) -> Ints:
     """uint32: the colours of points on solids number ``which``."""
     half = solids.half.take(which, axis=1)
-    light = solids.into_frame(LIGHT).take(which, axis=1)
+    light = solids.light.take(which, axis=1)
     brightness = AMBIENT + (1.0 - AMBIENT) * np.maximum(facing(solids.shape, point, half, light), 0.0)
     if (solids.inset < 1.0).any():
         x, y, z = (np.abs(part) / size for part, size in zip(point, half, strict=True))

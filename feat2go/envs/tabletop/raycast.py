@@ -50,8 +50,12 @@ def _slab(origin: Floats, direction: Floats, half: Floats) -> tuple[Floats, Floa
     # A ray along the slab divides by zero: infinities, or NaN on its surface.
     with np.errstate(divide="ignore", invalid="ignore"):
         inverse = 1.0 / direction
-        middle, reach = -origin * inverse, half * np.abs(inverse)
-        return middle - reach, middle + reach
+        middle = -origin * inverse
+        reach = np.abs(inverse)
+        reach *= half
+        near = middle - reach
+        middle += reach
+        return near, middle
 
 
 def _round_interval(origin: Vector, direction: Vector, radius: Floats) -> tuple[Floats, Floats]:
@@ -59,12 +63,12 @@ def _round_interval(origin: Vector, direction: Vector, radius: Floats) -> tuple[
     a = sum(d * d for d in direction)
     b = sum(o * d for o, d in zip(origin, direction, strict=True))
     c = sum(o * o for o in origin) - radius * radius
-    discriminant = b * b - a * c
     # A miss becomes NaN, which compares as neither near nor far.
     with np.errstate(invalid="ignore"):
-        root = np.sqrt(discriminant)
-    return (-b - root) / a, (-b + root) / a
+        root = np.sqrt(b * b - a * c)
+    return (-b - root) / a, (root - b) / a
 
 
 def _overlap(first: tuple[Floats, Floats], second: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
-    return np.maximum(first[0], second[0]), np.minimum(first[1], second[1])
+    """Written over the first, which must be as large as both."""
+    return np.maximum(first[0], second[0], out=first[0]), np.minimum(first[1], second[1], out=first[1])

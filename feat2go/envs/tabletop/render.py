@@ -44,8 +44,7 @@ class Renderer:
 
     def set_background(self, world: World, rows: Ints) -> None:
         """Draw the table and receptacles of environments ``rows``."""
-        pixels = (rows[:, None] * self._camera.num_pixels + np.arange(self._camera.num_pixels)).reshape(-1)
-        self._background.put(pixels, self._table.take(pixels % self._camera.num_pixels))
+        self._background.lay(self._table, rows)
         self._pictures[rows] = average(self._table.colour).reshape(self._pictures.shape[1:])
         changed, canvas = draw(self._background, self._camera, Solids.of(world.receptacles[rows], rows))
         self._background.put(changed, canvas)

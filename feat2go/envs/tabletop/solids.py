@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
 from feat2go.envs.tabletop.arrays import Floats, Ints
+from feat2go.envs.tabletop.camera import POSITION
 from feat2go.envs.tabletop.kinds import BALL, BOX, CYLINDER
-from feat2go.envs.tabletop.raycast import Vector
 from feat2go.envs.tabletop.world import Bodies
 
 # Unit vector towards the light.
@@ -26,56 +26,52 @@ class Solids:
         picture: int (M,), in which they are.
         centre: (3, M), in metres.
         half: (3, M), half extents in metres.
-        cosine: (M,), of the yaw.
-        sine: (M,), of the yaw.
+        turn: (2, M), cosine and sine of the yaw.
         colour: (3, M), 0 to 255.
         inset: (M,), brightness of the top inside of the rim; 1 where there is no rim.
+        light: (3, M), unit vector towards the light in the frame of each.
+        camera: (3, M), the camera's position in the frame of each, in metres.
     """
 
     solid: Ints
     picture: Ints
     centre: Floats
     half: Floats
-    cosine: Floats
-    sine: Floats
+    turn: Floats
     colour: Floats
     inset: Floats
+    light: Floats
+    camera: Floats
 
     @classmethod
     def of(cls, bodies: Bodies, pictures: Ints) -> Solids:
         """All bodies of the environments that are seen in ``pictures``."""
+        solid = bodies.solid.reshape(-1)
         # Stable: in the order of environments and slots within each shape.
-        order = bodies.solid.reshape(-1).argsort(kind="stable")
-        env = order // bodies.solid.shape[1]
+        order = solid.argsort(kind="stable")
 
         def chosen(part: Floats) -> Floats:
-            flat = part.reshape(len(order), -1).astype(np.float32)
-            return flat.T.take(order, axis=1)
+            """(N, K, ...) -> float32 (..., M)."""
+            rows = part.reshape(len(order), *part.shape[2:]).take(order, axis=0)
+            return np.ascontiguousarray(rows.T, np.float32)
 
-        (cosine,), (sine,), (inset,) = chosen(np.cos(bodies.yaw)), chosen(np.sin(bodies.yaw)), chosen(bodies.inset)
+        yaw = bodies.yaw.reshape(-1).take(order)
+        turn, centre = np.array([np.cos(yaw), np.sin(yaw)], dtype=np.float32), chosen(bodies.position)
         return cls(
-            bodies.solid.reshape(-1)[order],
-            pictures[env],
-            chosen(bodies.position),
+            solid[order],
+            pictures[order // bodies.solid.shape[1]],
+            centre,
             chosen(bodies.half),
-            cosine,
-            sine,
+            turn,
             chosen(bodies.colour),
-            inset,
+            chosen(bodies.inset),
+            _into_frame(turn, LIGHT[:, None]),
+            _into_frame(turn, POSITION[:, None] - centre),
         )
 
     def __getitem__(self, chosen: slice) -> Solids:
         """Some of them."""
-        return Solids(
-            self.solid[chosen],
-            self.picture[chosen],
-            self.centre[:, chosen],
-            self.half[:, chosen],
-            self.cosine[chosen],
-            self.sine[chosen],
-            self.colour[:, chosen],
-            self.inset[chosen],
-        )
+        return Solids(*(getattr(self, field.name)[..., chosen] for field in fields(self)))
 
     def shapes(self) -> list[slice]:
         """Where the solids of each shape are that is there."""
@@ -87,22 +83,20 @@ class Solids:
         """BOX, CYLINDER or BALL, where all are of one shape."""
         return int(self.solid[0])
 
-    def into_frame(self, vector: Vector) -> Floats:
-        """Vectors of the world (3, M), or one for all, in the frame of each solid."""
-        x, y, z = vector
-        turned = np.empty_like(self.centre)
-        turned[0] = self.cosine * x + self.sine * y
-        turned[1] = self.cosine * y - self.sine * x
-        turned[2] = z
-        return turned
-
     @property
     def corners(self) -> Floats:
         """(3, M, 8), of the boxes around the solids, in metres."""
         x, y, z = CORNERS.T[:, None] * self.half[:, :, None]
-        cosine, sine = self.cosine[:, None], self.sine[:, None]
-        corners: Floats = np.stack([cosine * x - sine * y, sine * x + cosine * y, z]) + self.centre[:, :, None]
+        cosine, sine = self.turn[:, :, None]
+        corners = np.stack([cosine * x - sine * y, sine * x + cosine * y, z])
+        corners += self.centre[:, :, None]
         return corners
+
+
+def _into_frame(turn: Floats, vector: Floats) -> Floats:
+    """Vectors of the world (3, M), or one for all (3, 1), in the frames of solids with ``turn``."""
+    (cosine, sine), (x, y, z) = turn, vector
+    return np.stack([cosine * x + sine * y, cosine * y - sine * x, np.broadcast_to(z, cosine.shape)])
 
 
 def shadow_of(points: Floats) -> Floats:
