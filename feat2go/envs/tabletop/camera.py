@@ -68,13 +68,13 @@ class Camera:
         """(M, Q) -> first pixel and number of pixels of each row, inside of the picture."""
         # Samples lie well inside of their pixel, so rounding errors at a border don't matter.
         ends = np.floor([pixels.min(axis=1), pixels.max(axis=1) + 1.0])
-        first, end = np.minimum(np.maximum(ends, 0.0), self.image_size).astype(np.int64)
-        return first, end - first
+        ends = np.minimum(np.maximum(ends, 0.0), self.image_size).astype(np.int64)
+        return ends[0], ends[1] - ends[0]
 
 
 def _runs(first: Ints, lengths: Ints) -> Ints:
     """Numbers that count up from each first one: from (5, 8), of lengths (2, 3) -> (5, 6, 8, 9, 10)."""
     end = lengths.cumsum()
-    runs = (first + lengths - end).repeat(lengths)
+    runs: Ints = (first + lengths - end).repeat(lengths)
     runs += np.arange(len(runs))
     return runs

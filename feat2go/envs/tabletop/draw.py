@@ -14,7 +14,7 @@ from feat2go.envs.tabletop.arrays import Floats, Ints
 from feat2go.envs.tabletop.camera import SAMPLES, Camera
 from feat2go.envs.tabletop.canvas import Canvas, in_shade, pack
 from feat2go.envs.tabletop.kinds import BOX
-from feat2go.envs.tabletop.raycast import Vector, facing, intersect
+from feat2go.envs.tabletop.raycast import Vector, face_of_box, facing, intersect
 from feat2go.envs.tabletop.solids import Solids, shadow_of
 
 AMBIENT = 0.45
@@ -125,13 +125,28 @@ def _samples(hits: Ints, around: Surroundings) -> tuple[Ints, Ints]:
 
 
 def _shade(solids: Solids, which: Ints, point: Vector) -> Ints:
-    """uint32: the colours of points on solids number ``which``."""
+    """uint32: the colours of points on solids number ``which``, all of one shape."""
     half = solids.half.take(which, axis=1)
-    light = solids.light.take(which, axis=1)
-    brightness = AMBIENT + (1.0 - AMBIENT) * np.maximum(facing(solids.shape, point, half, light), 0.0)
+    if solids.shape == BOX:
+        face = face_of_box(point, half, RIM_FROM)
+        return _colours_of_faces(solids).reshape(-1).take(face * len(solids.solid) + which)
+    brightness = _brightness(facing(solids.shape, point, half, solids.light.take(which, axis=1)))
     if (solids.inset < 1.0).any():
         x, y, z = (np.abs(part) / size for part, size in zip(point, half, strict=True))
-        from_centre = np.maximum(x, y) if solids.shape == BOX else np.sqrt(x * x + y * y)
+        from_centre = np.sqrt(x * x + y * y)
         is_inner = (z > from_centre) & (from_centre < RIM_FROM)
         brightness = np.where(is_inner, brightness * solids.inset[which], brightness)
-    return pack(*(brightness * channel[which] for channel in solids.colour))
+    return pack(*(brightness * channel for channel in solids.colour.take(which, axis=1)))
+
+
+def _colours_of_faces(boxes: Solids) -> Ints:
+    """uint32 (8, M): each face of a box has one colour; in the order of ``face_of_box``."""
+    x, y, z = boxes.light
+    brightness = _brightness(np.stack([-x, x, -y, y, -z, z, -z, z]))
+    brightness[6:] *= boxes.inset
+    return pack(*(brightness * channel for channel in boxes.colour))
+
+
+def _brightness(facing_light: Floats) -> Floats:
+    brightness: Floats = AMBIENT + (1.0 - AMBIENT) * np.maximum(facing_light, 0.0)
+    return brightness

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from feat2go.envs.tabletop.arrays import Floats
+from feat2go.envs.tabletop.arrays import Floats, Ints
 from feat2go.envs.tabletop.kinds import BALL, BOX
 
 # x, y and z.
@@ -31,19 +31,36 @@ def intersect(solid: int, origin: Vector, direction: Vector, half: Vector) -> tu
 
 
 def facing(solid: int, point: Vector, half: Vector, light: Vector) -> Floats:
-    """Cosine between the outward normal at a point of the surface and the unit vector towards the light."""
+    """Cosine between the outward normal at a point of a CYLINDER or BALL and the unit vector towards the light."""
     x, y, z = point
     if solid == BALL:
         return (x * light[0] + y * light[1] + z * light[2]) / half[0]
-    # How close the point is to each face, 1 on it.
-    on_cap = np.abs(z) / half[2]
-    cap = np.sign(z) * light[2]
-    if solid == BOX:
-        on_x, on_y = np.abs(x) / half[0], np.abs(y) / half[1]
-        side = np.where(on_x > on_y, np.sign(x) * light[0], np.sign(y) * light[1])
-        return np.where(on_cap > np.maximum(on_x, on_y), cap, side)
+    # How close the point is to a cap and to the side, 1 on it.
     radius = np.sqrt(x * x + y * y)
-    return np.where(on_cap > radius / half[0], cap, (x * light[0] + y * light[1]) / np.maximum(radius, 1e-6))
+    is_cap = np.abs(z) / half[2] > radius / half[0]
+    side = (x * light[0] + y * light[1]) / np.maximum(radius, 1e-6)
+    return np.where(is_cap, np.sign(z) * light[2], side)
+
+
+def face_of_box(point: Vector, half: Vector, rim_from: float) -> Ints:
+    """Number of the face on which a point of a BOX is: -x, +x, -y, +y, -z, +z, then the inner parts of -z and +z.
+
+    Args:
+        point: in the box's frame.
+        half: half extents in metres.
+        rim_from: where the inner parts end, as a fraction of the half extents.
+    """
+    x, y, z = point
+    # How close the point is to each face, 1 on it.
+    on_x, on_y, on_z = (np.abs(part) / size for part, size in zip(point, half, strict=True))
+    from_centre = np.maximum(on_x, on_y)
+    is_z = on_z > from_centre
+    is_x = (on_x > on_y) & ~is_z
+    is_y = ~(is_x | is_z)
+    is_positive = (is_x & (x > 0)) | (is_y & (y > 0)) | (is_z & (z > 0))
+    pair = is_y + 2 * is_z + (is_z & (from_centre < rim_from))
+    face: Ints = 2 * pair + is_positive
+    return face
 
 
 def _slab(origin: Floats, direction: Floats, half: Floats) -> tuple[Floats, Floats]:
