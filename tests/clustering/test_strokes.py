@@ -4,7 +4,7 @@ import torch
 
 from feat2go.clustering import Strokes
 from feat2go.clustering.alignment import Evidence, Weights, common_boundaries, strongest_boundaries
-from feat2go.clustering.motion import boundary_strength, ends_in_motion, motion_of
+from feat2go.clustering.motion import boundary_strength, ends_in_motion, motion_of, principal_directions
 
 # Three legs of a task, each in a feature plane of its own, whose patches turn as the leg goes on.
 LEGS = 3
@@ -153,3 +153,14 @@ def test_a_last_stroke_without_room_is_left_whole():
     assert [own.num_stages for own in Strokes().segment_all(tracks)] == [4, 4]
     assert Strokes(max_stages=3).segment_all(tracks)[0].num_stages == 3
     assert [own.num_stages for own in Strokes(min_stage=9).segment_all(tracks)] == [3, 3]
+
+
+@pytest.mark.parametrize("shape", [(40, 12), (12, 40), (5, 12), (12, 5)])
+def test_principal_directions_are_those_of_the_decomposition(shape):
+    rng = np.random.default_rng(0)
+    # Rows of few dimensions, seen in many.
+    rows = rng.standard_normal((shape[0], 4)) @ rng.standard_normal((4, shape[1]))
+    expected = np.linalg.svd(rows, full_matrices=False)[2][:4]
+    found = principal_directions(rows)
+    np.testing.assert_allclose(found.T @ found, expected.T @ expected, atol=1e-9)
+    assert principal_directions(np.zeros(shape)).shape == (0, shape[1])
