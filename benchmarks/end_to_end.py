@@ -47,6 +47,7 @@ from feat2go.envs.tabletop import Tabletop
 from feat2go.policies import TinyVLA
 from feat2go.rewards import Sparse
 from feat2go.training import PolicyModule, RolloutDataModule
+from feat2go.training.unprofiled import Unprofiled
 
 RESULT = Path(__file__).parent / "results" / "end_to_end.json"
 PEERS = {"stable_baselines3": StableBaselines3, "torchrl": TorchRL}
@@ -103,6 +104,7 @@ def feat2go_seconds(work: Workload, num_iterations: int, double_buffered: bool =
             enable_model_summary=False,
             default_root_dir=scratch,
             callbacks=[clock],
+            profiler=Unprofiled(),
         )
         trainer.fit(module, datamodule=data)
     return clock.ends[-1] - clock.ends[0]

@@ -20,6 +20,7 @@ from feat2go.training.processes import naming_lost_processes, watch_parent
 from feat2go.training.progress_bar import PacedProgressBar
 from feat2go.training.resuming import ConfiguredOptimizer, ContinuedCSVLogger, RandomStates, RowOfCheckpoint
 from feat2go.training.strategies import register_strategies
+from feat2go.training.unprofiled import Unprofiled
 
 
 class TrainingCLI(LightningCLI):
@@ -48,6 +49,8 @@ class TrainingCLI(LightningCLI):
         # `logger: false` stays as it is; only an unset one is filled in.
         if trainer.get("logger") is None:
             kwargs["logger"] = _loggers(run_dir, config["ckpt_path"]) if self.subcommand == "fit" else False
+        if trainer.get("profiler") is None:
+            kwargs["profiler"] = Unprofiled()
         plugins = list(trainer.get("plugins") or [])
         if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
             plugins.append(AtomicCheckpointIO())

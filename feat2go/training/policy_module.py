@@ -68,6 +68,13 @@ class PolicyModule(LightningModule):
         # The batch and the loss that the present gradients are of.
         self._last: tuple[Any, Tensor] = (None, torch.zeros(()))
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Lightning notes the hook that it calls, 44 times in a step: without PyTorch's search for parameters."""
+        if name == "_current_fx_name":
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
+
     def configure_model(self) -> None:
         """Build the policy, and a copy of its start where the algorithm compares with it."""
         if self.policy is not None:

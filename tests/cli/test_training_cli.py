@@ -7,12 +7,15 @@ import pytest
 import torch
 import yaml
 from lightning.pytorch.cli import LightningCLI
+from lightning.pytorch.profilers import SimpleProfiler
 from safetensors.torch import load_file
 
 from feat2go.cli.main import main
 from feat2go.cli.training import TrainingCLI
 from feat2go.policies import load_policy
 from feat2go.registry import POLICIES
+from feat2go.training import PolicyModule
+from feat2go.training.unprofiled import Unprofiled
 
 UPDATES_PER_EPOCH = 2
 STEPS_PER_EPOCH = 8
@@ -95,6 +98,14 @@ def test_defaults_that_a_rollout_needs(config, capsys):
     printed = printed_config(capsys, "--config", config)
     assert printed["trainer"]["num_sanity_val_steps"] == 0
     assert not {"optimizer", "lr_scheduler"} & set(printed), "a second way to set the optimiser"
+
+
+@pytest.mark.parametrize(("words", "profiler"), [([], Unprofiled), (["--trainer.profiler=simple"], SimpleProfiler)])
+def test_nothing_is_profiled_unless_it_is_asked_for(config, monkeypatch, words, profiler):
+    profilers = []
+    monkeypatch.setattr(PolicyModule, "on_fit_start", lambda self: profilers.append(type(self.trainer.profiler)))
+    main(["fit", "--config", str(config), "--trainer.max_epochs=1", *words])
+    assert profilers == [profiler]
 
 
 def test_resuming_goes_on_with_epochs_steps_and_log(config, run_dir):
