@@ -147,7 +147,7 @@ def test_rays_meet_the_table_where_the_camera_sees_that_point():
 
 def test_pixels_around_points_out_of_view_are_none():
     far_left = np.array([[(0.0, 5.0, 0.0), (0.0, 4.0, 0.0)], [(0.0, 0.0, 0.0), (0.0, 0.0, 0.02)]], dtype=np.float32)
-    num_pixels, pixel = Camera(SIZE).pixels_around(np.moveaxis(far_left, -1, 0))
+    num_pixels, pixel = Camera(SIZE).pixels_around(far_left.T)
     assert num_pixels[0] == 0
     assert num_pixels[1] == len(pixel) > 0
 

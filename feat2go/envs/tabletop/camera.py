@@ -52,7 +52,7 @@ class Camera:
         """All pixels of the rectangles in which convex sets of points are seen, one rectangle after another.
 
         Args:
-            points: float32 (3, M, Q), in metres, in front of the camera.
+            points: float32 (3, Q, M), in metres, in front of the camera.
 
         Returns:
             How many pixels each of the M sets has, int (M,), and which of the H*W they are, int (P,).
@@ -65,9 +65,9 @@ class Camera:
         return width * height, _runs(row * self.image_size + left.repeat(height), width.repeat(height))
 
     def _span(self, pixels: Floats) -> tuple[Ints, Ints]:
-        """(M, Q) -> first pixel and number of pixels of each row, inside of the picture."""
+        """(Q, M) -> first pixel and number of pixels of each set, inside of the picture."""
         # Samples lie well inside of their pixel, so rounding errors at a border don't matter.
-        ends = np.floor([pixels.min(axis=1), pixels.max(axis=1) + 1.0])
+        ends = np.floor([pixels.min(axis=0), pixels.max(axis=0) + 1.0])
         ends = np.minimum(np.maximum(ends, 0.0), self.image_size).astype(np.int64)
         return ends[0], ends[1] - ends[0]
 

@@ -62,7 +62,7 @@ def draw(background: Canvas, camera: Camera, solids: Solids) -> tuple[Ints, Canv
         The pixels of the background that may have changed, int (U,), and what they became.
     """
     num_solids, corners = len(solids.picture), solids.corners
-    num_pixels, pixel = camera.pixels_around(np.concatenate([shadow_of(corners), corners], axis=1))
+    num_pixels, pixel = camera.pixels_around(np.concatenate([shadow_of(corners), corners], axis=2))
     pictures = np.concatenate([solids.picture, solids.picture]) * camera.num_pixels
     changed, place = _distinct(pictures.repeat(num_pixels) + pixel, len(background.depth))
     canvas = background.take(changed)

@@ -9,7 +9,6 @@ from feat2go.envs.tabletop.camera import SAMPLES, Camera
 from feat2go.envs.tabletop.canvas import Canvas, average, pack
 from feat2go.envs.tabletop.draw import draw
 from feat2go.envs.tabletop.dynamics import FINGER_RADIUS
-from feat2go.envs.tabletop.geometry import rotate
 from feat2go.envs.tabletop.kinds import BOX, CYLINDER
 from feat2go.envs.tabletop.solids import Solids
 from feat2go.envs.tabletop.table import table_picture
@@ -19,6 +18,10 @@ from feat2go.envs.tabletop.world import MAX_OPENING, Bodies, World
 FINGER_HALF = (0.009, FINGER_RADIUS, 0.032)
 PALM_HALF = (0.017, MAX_OPENING / 2 + 2 * FINGER_RADIUS, 0.011)
 WRIST_HALF = (0.021, 0.021, 0.030)
+# Of the two fingers, the palm and the wrist: which side they are on, and the heights of their centres.
+PALM_HEIGHT = 2 * FINGER_HALF[2] + PALM_HALF[2]
+SIDES = np.array([1.0, -1.0, 0.0, 0.0])
+HEIGHTS = np.array([FINGER_HALF[2], FINGER_HALF[2], PALM_HEIGHT, PALM_HEIGHT + PALM_HALF[2] + WRIST_HALF[2]])
 FINGER_COLOUR = (58, 60, 68)
 PALM_COLOUR = (214, 216, 222)
 WRIST_COLOUR = (120, 124, 134)
@@ -40,6 +43,7 @@ class Renderer:
         colour, depth = table_picture(self._camera)
         self._table = Canvas(pack(*np.moveaxis(colour.swapaxes(0, 1), -1, 0)), np.ascontiguousarray(depth.T))
         self._background = Canvas.empty(num_envs * self._camera.num_pixels, len(SAMPLES))
+        self._grippers = _grippers(num_envs)
         self._pictures = np.empty((num_envs, image_size, image_size, 3), dtype=np.uint8)
 
     def set_background(self, world: World, rows: Ints) -> None:
@@ -52,8 +56,9 @@ class Renderer:
 
     def render(self, world: World, rows: Ints) -> Pixels:
         """uint8 (len(rows), H, W, 3): the pictures of environments ``rows``."""
-        world = world.select(rows)
-        changed, canvas = draw(self._background, self._camera, Solids.of(world.objects.beside(_gripper(world)), rows))
+        _place_grippers(self._grippers, world)
+        bodies = world.objects.beside(self._grippers)[rows]
+        changed, canvas = draw(self._background, self._camera, Solids.of(bodies, rows))
         pictures = self._pictures.copy()
         _put_pixels(pictures, changed, average(canvas.colour))
         return pictures[rows]
@@ -65,20 +70,20 @@ def _put_pixels(pictures: Pixels, places: Ints, pixels: Pixels) -> None:
     pictures.view("V3").reshape(-1)[places] = pixels.view("V3").reshape(-1)
 
 
-def _gripper(world: World) -> Bodies:
-    """Two fingers whose tips are at the gripper's position, the palm above them, the wrist above the palm."""
-    num_envs = len(world.yaw)
-    palm_height = 2 * FINGER_HALF[2] + PALM_HALF[2]
-    wrist_height = palm_height + PALM_HALF[2] + WRIST_HALF[2]
-    height = np.array([FINGER_HALF[2], FINGER_HALF[2], palm_height, wrist_height])
-    side = (world.opening / 2 + FINGER_RADIUS)[:, None] * np.array([1.0, -1.0, 0.0, 0.0])
-    x, y = rotate(np.zeros_like(side), side, world.yaw[:, None])
-    offset = np.stack([x, y, np.broadcast_to(height, side.shape)], axis=-1)
-
+def _grippers(num_envs: int) -> Bodies:
+    """Two fingers, the palm and the wrist of each environment, to be placed."""
     bodies = Bodies.zeros(num_envs, 4)
     bodies.solid[:] = (BOX, BOX, BOX, CYLINDER)
     bodies.half[:] = (FINGER_HALF, FINGER_HALF, PALM_HALF, WRIST_HALF)
-    bodies.position[:] = world.gripper[:, None] + offset
-    bodies.yaw[:] = world.yaw[:, None]
     bodies.colour[:] = (FINGER_COLOUR, FINGER_COLOUR, PALM_COLOUR, WRIST_COLOUR)
     return bodies
+
+
+def _place_grippers(bodies: Bodies, world: World) -> None:
+    """The tips of the fingers at the gripper's position, the palm above the fingers, the wrist above the palm."""
+    side = (world.opening / 2 + FINGER_RADIUS)[:, None] * SIDES
+    # As (0, side) turned by the yaw.
+    bodies.position[..., 0] = world.gripper[:, :1] - np.sin(world.yaw)[:, None] * side
+    bodies.position[..., 1] = world.gripper[:, 1:2] + np.cos(world.yaw)[:, None] * side
+    bodies.position[..., 2] = world.gripper[:, 2:] + HEIGHTS
+    bodies.yaw[:] = world.yaw[:, None]

@@ -14,7 +14,7 @@ from feat2go.envs.tabletop.world import Bodies
 
 # Unit vector towards the light.
 LIGHT = (np.array([-0.26, 0.40, 1.0]) / np.linalg.norm([-0.26, 0.40, 1.0])).astype(np.float32)
-CORNERS = np.array(list(itertools.product((-1.0, 1.0), repeat=3)), dtype=np.float32)
+CORNERS = np.array(list(itertools.product((-1.0, 1.0), repeat=3)), dtype=np.float32).T
 
 
 @dataclass(frozen=True)
@@ -85,22 +85,24 @@ class Solids:
 
     @property
     def corners(self) -> Floats:
-        """(3, M, 8), of the boxes around the solids, in metres."""
-        x, y, z = CORNERS.T[:, None] * self.half[:, :, None]
-        cosine, sine = self.turn[:, :, None]
-        corners = np.stack([cosine * x - sine * y, sine * x + cosine * y, z])
-        corners += self.centre[:, :, None]
+        """(3, 8, M), of the boxes around the solids, in metres."""
+        cosine, sine = self.turn
+        corners = CORNERS[:, :, None] * self.half[:, None]
+        x, y, _ = corners
+        corners[0], corners[1] = cosine * x - sine * y, sine * x + cosine * y
+        corners += self.centre[:, None]
         return corners
 
 
 def _into_frame(turn: Floats, vector: Floats) -> Floats:
     """Vectors of the world (3, M), or one for all (3, 1), in the frames of solids with ``turn``."""
     (cosine, sine), (x, y, z) = turn, vector
-    return np.stack([cosine * x + sine * y, cosine * y - sine * x, np.broadcast_to(z, cosine.shape)])
+    turned = np.empty((3, turn.shape[1]), dtype=np.float32)
+    turned[0], turned[1], turned[2] = cosine * x + sine * y, cosine * y - sine * x, z
+    return turned
 
 
 def shadow_of(points: Floats) -> Floats:
-    """Points (3, ...) of the world -> where their shadows fall on the plane z = 0."""
-    light = LIGHT.reshape(3, *[1] * (points.ndim - 1))
-    shadow: Floats = points - light * (points[2] / LIGHT[2])
+    """Points (3, Q, M) of the world -> where their shadows fall on the plane z = 0."""
+    shadow: Floats = points - LIGHT[:, None, None] * (points[2] / LIGHT[2])
     return shadow
