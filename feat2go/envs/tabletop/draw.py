@@ -90,7 +90,7 @@ def _draw_shadows(canvas: Canvas, camera: Camera, solids: Solids, around: Surrou
     x, y = (part.take(around.pixel, axis=1) for part in camera.ground)
     x -= numbers[0]
     y -= numbers[1]
-    origin = (cosine * x + sine * y, cosine * y - sine * x, -numbers[2])
+    origin = (*_into_frame(cosine, sine, x, y), -numbers[2])
     near, far = intersect(solids.shape, origin, tuple(numbers[3:6]), tuple(numbers[6:]))
     hits = np.flatnonzero(near < far)
     _, samples = _samples(hits, around)
@@ -102,7 +102,7 @@ def _draw_solids(canvas: Canvas, camera: Camera, solids: Solids, around: Surroun
     """Draw solids of one shape where nothing that is already there, and none of them, hides them."""
     cosine, sine, *numbers = around.spread(solids.turn, solids.camera, solids.half)
     x, y, z = (part.take(around.pixel, axis=1) for part in camera.direction)
-    direction = (cosine * x + sine * y, cosine * y - sine * x, z)
+    direction = (*_into_frame(cosine, sine, x, y), z)
     near, far = intersect(solids.shape, tuple(numbers[:3]), direction, tuple(numbers[3:]))
     hits = np.flatnonzero(near < far)
     ray, samples = _samples(hits, around)
@@ -115,6 +115,16 @@ def _draw_solids(canvas: Canvas, camera: Camera, solids: Solids, around: Surroun
     origin = solids.camera.take(which, axis=1)
     point = tuple(o + depth * d.reshape(-1)[hits] for o, d in zip(origin, direction, strict=True))
     canvas.colour.reshape(-1)[samples[visible]] = _shade(solids, which, point)
+
+
+def _into_frame(cosine: Floats, sine: Floats, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+    """Turn vectors (S, P) of the world into the frames of solids. Overwrites them."""
+    turned_x = cosine * x
+    turned_x += sine * y
+    y *= cosine
+    x *= sine
+    y -= x
+    return turned_x, y
 
 
 def _samples(hits: Ints, around: Surroundings) -> tuple[Ints, Ints]:

@@ -66,13 +66,14 @@ def face_of_box(point: Vector, half: Vector, rim_from: float) -> Ints:
 def _slab(origin: Floats, direction: Floats, half: Floats) -> tuple[Floats, Floats]:
     # A ray along the slab divides by zero: infinities, or NaN on its surface.
     with np.errstate(divide="ignore", invalid="ignore"):
-        inverse = 1.0 / direction
-        middle = -origin * inverse
-        reach = np.abs(inverse)
+        reach = 1.0 / direction
+        near = origin * reach
+        np.negative(near, out=near)
+        np.abs(reach, out=reach)
         reach *= half
-        near = middle - reach
-        middle += reach
-        return near, middle
+        far = near + reach
+        near -= reach
+        return near, far
 
 
 def _round_interval(origin: Vector, direction: Vector, radius: Floats) -> tuple[Floats, Floats]:
