@@ -5,7 +5,6 @@ Legend: S samples per pixel, M solids, P pixels around them, those around two so
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,14 +39,12 @@ class Surroundings:
         """Numbers of each solid, (K, M) each -> all of them for each pixel, (sum of K, P)."""
         return np.concatenate(numbers).repeat(self.num_pixels, axis=1)
 
-    def by_shape(self, solids: Solids) -> Iterator[tuple[Solids, Surroundings]]:
-        """The solids of each shape that is there, and the pixels around them."""
-        end = 0
-        for chosen in solids.shapes():
-            count = int(self.num_pixels[chosen].sum())
-            pixels = slice(end, end + count)
-            end += count
-            yield solids[chosen], Surroundings(self.num_pixels[chosen], self.pixel[pixels], self.place[pixels])
+    def of(self, chosen: slice) -> Surroundings:
+        """Those of some of the solids."""
+        num_pixels = self.num_pixels[chosen]
+        first = int(self.num_pixels[: chosen.start].sum())
+        pixels = slice(first, first + int(num_pixels.sum()))
+        return Surroundings(num_pixels, self.pixel[pixels], self.place[pixels])
 
 
 def draw(background: Canvas, camera: Camera, solids: Solids) -> tuple[Ints, Canvas]:
@@ -67,10 +64,13 @@ def draw(background: Canvas, camera: Camera, solids: Solids) -> tuple[Ints, Canv
     changed, place = _distinct(pictures.repeat(num_pixels) + pixel, len(background.depth))
     canvas = background.take(changed)
     end = int(num_pixels[:num_solids].sum())
-    for part, around in Surroundings(num_pixels[:num_solids], pixel[:end], place[:end]).by_shape(solids):
-        _draw_shadows(canvas, camera, part, around)
-    for part, around in Surroundings(num_pixels[num_solids:], pixel[end:], place[end:]).by_shape(solids):
-        _draw_solids(canvas, camera, part, around)
+    shadows = Surroundings(num_pixels[:num_solids], pixel[:end], place[:end])
+    around = Surroundings(num_pixels[num_solids:], pixel[end:], place[end:])
+    shapes = [(solids[chosen], chosen) for chosen in solids.shapes()]
+    for part, chosen in shapes:
+        _draw_shadows(canvas, camera, part, shadows.of(chosen))
+    for part, chosen in shapes:
+        _draw_solids(canvas, camera, part, around.of(chosen))
     return changed, canvas
 
 

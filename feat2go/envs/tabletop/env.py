@@ -220,7 +220,7 @@ class Tabletop:
                 f"actions must lie in [-1, 1]; actions[{env}, {i}, {dim}] is {array[env, i, dim]:g}. "
                 "Clip or rescale them first."
             )
-        clipped: Floats = np.clip(array, -1.0, 1.0)
+        clipped: Floats = np.minimum(np.maximum(array, -1.0), 1.0)
         return clipped
 
 
