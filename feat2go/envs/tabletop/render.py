@@ -55,13 +55,13 @@ class Renderer:
         _put_pixels(self._pictures, changed, average(canvas.colour))
 
     def render(self, world: World, rows: Ints) -> Pixels:
-        """uint8 (len(rows), H, W, 3): the pictures of environments ``rows``."""
+        """uint8 (len(rows), H, W, 3): the pictures of environments ``rows``, in ascending order."""
         _place_grippers(self._grippers, world)
         bodies = world.objects.beside(self._grippers)[rows]
         changed, canvas = draw(self._background, self._camera, Solids.of(bodies, rows))
         pictures = self._pictures.copy()
         _put_pixels(pictures, changed, average(canvas.colour))
-        return pictures[rows]
+        return pictures if len(rows) == len(pictures) else pictures[rows]
 
 
 def _put_pixels(pictures: Pixels, places: Ints, pixels: Pixels) -> None:
