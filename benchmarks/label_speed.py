@@ -6,8 +6,9 @@ python benchmarks/label_speed.py
 the parquet: build the encoder, read and decompress the episodes, encode, cut into stages, compute the target, write.
 Left out are Python's start and its imports: a constant, whatever the size of the dataset, that would only tell how
 small this one is. The bare encoder has been built before, finds all frames in memory, gets them in full batches, which
-an episode's end cuts off for ``label``, and drops what it computes. Both use one thread. Of the encoders, one is so
-quick that everything else would show, and one is what a first look at a dataset is best taken with.
+an episode's end cuts off for ``label``, and drops what it computes. Both compute with one thread; ``label`` has two
+more, which only read the next episode and write the last one's features. Of the encoders, one is so quick that
+everything else would show, and one is what a first look at a dataset is best taken with.
 
 No features are in the cache. ``label`` runs without it, then with one that is empty: that is what a first
 ``feat2go label`` does. Clusterings that look at all episodes of a task together need the features twice: they are
