@@ -14,6 +14,7 @@ from feat2go.envs.tabletop.solids import Solids
 from feat2go.envs.tabletop.table import table_picture
 from feat2go.envs.tabletop.world import MAX_OPENING, Bodies, World
 
+KEPT_BYTES = 2**24
 # Half extents in metres.
 FINGER_HALF = (0.009, FINGER_RADIUS, 0.032)
 PALM_HALF = (0.017, MAX_OPENING / 2 + 2 * FINGER_RADIUS, 0.011)
@@ -44,6 +45,7 @@ class Renderer:
         self._table = Canvas(pack(*np.moveaxis(colour.swapaxes(0, 1), -1, 0)), np.ascontiguousarray(depth.T))
         self._background = Canvas.empty(num_envs * self._camera.num_pixels, len(SAMPLES))
         self._grippers = _grippers(num_envs)
+        _keep_freed_memory()
         self._pictures = np.empty((num_envs, image_size, image_size, 3), dtype=np.uint8)
 
     def set_background(self, world: World, rows: Ints) -> None:
@@ -62,6 +64,15 @@ class Renderer:
         pictures = self._pictures.copy()
         _put_pixels(pictures, changed, average(canvas.colour))
         return pictures if len(rows) == len(pictures) else pictures[rows]
+
+
+def _keep_freed_memory() -> None:
+    """Let what is computed in a step be computed on the same memory in the next.
+
+    glibc returns freed memory to the system, to be taken anew page by page, until a larger piece has once been freed. Of
+    twice the size of this one it then keeps what is freed.
+    """
+    np.empty(KEPT_BYTES, dtype=np.uint8)
 
 
 def _put_pixels(pictures: Pixels, places: Ints, pixels: Pixels) -> None:
