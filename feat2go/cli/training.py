@@ -119,8 +119,10 @@ def run(words: Sequence[str]) -> None:
     install_names()
     register_strategies()
     watch_parent()
-    # The first is about a way to call it that is not ours; the second is not true of a log that goes on.
-    for needless in ("LightningCLI's args parameter is intended", "Experiment logs directory"):
+    # The first is about a way to call it that is not ours; the second is not true of a log that goes on; the third, of
+    # means that all processes have exchanged before.
+    exchanged = r"It is recommended to use `self.log\('(rollout/|train/|success)"
+    for needless in ("LightningCLI's args parameter is intended", "Experiment logs directory", exchanged):
         warnings.filterwarnings("ignore", message=needless)
     TrainingCLI(
         LightningModule,

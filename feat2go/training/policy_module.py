@@ -183,15 +183,16 @@ class PolicyModule(LightningModule):
 
     def on_train_epoch_end(self) -> None:
         rollout = getattr(self._data(), "rollout_metrics", {})
-        seconds = time.perf_counter() - self._update_start
-        num_samples = float(global_sum(torch.tensor(self._num_samples)))
-        learned = {**self._means.compute(), "samples_per_s": num_samples / seconds}
+        local = [self._num_samples, time.perf_counter() - self._update_start]
+        num_samples, seconds = global_sum(torch.tensor(local, dtype=torch.float64)).tolist()
+        speed = num_samples / (seconds / self.trainer.world_size)
+        learned = {**self._means.compute(), "samples_per_s": speed}
+        # The same in every process already: Lightning would exchange them one by one.
         self.log_dict(
-            {**{f"rollout/{k}": v for k, v in rollout.items()}, **{f"train/{k}": v for k, v in learned.items()}},
-            sync_dist=True,
+            {**{f"rollout/{k}": v for k, v in rollout.items()}, **{f"train/{k}": v for k, v in learned.items()}}
         )
         if "success" in rollout:
-            self.log("success", rollout["success"], prog_bar=True, logger=False, sync_dist=True)
+            self.log("success", rollout["success"], prog_bar=True, logger=False)
 
     def validation_step(self, batch: Any, batch_index: int) -> None:
         if isinstance(batch, DemonstrationBatch):

@@ -228,12 +228,13 @@ class RolloutDataModule(LightningDataModule):
         relabelled = time.perf_counter()
         stop_if_any(trainer, not_finite(rollout), rollout, "the rollout")
         num_steps = self._collector.num_env_steps
-        num_all, num_new = global_sum(torch.tensor([num_steps, num_steps - steps_before])).tolist()
+        local = [num_steps, num_steps - steps_before, collected - start, relabelled - collected]
+        num_all, num_new, acting_s, reward_s = global_sum(torch.tensor(local, dtype=torch.float64)).tolist()
         self.rollout_metrics = {
             **outcome_metrics(rollout, values),
-            "env_steps": float(num_all),
-            "env_steps_per_s": num_new / (collected - start),
-            "reward_share_of_time": (relabelled - collected) / (relabelled - start),
+            "env_steps": num_all,
+            "env_steps_per_s": num_new / (acting_s / self._world()[1]),
+            "reward_share_of_time": reward_s / (acting_s + reward_s),
         }
         batch = algorithm.prepare(rollout)
         if int(global_sum(torch.tensor(len(batch)))) < self._num_minibatches:
