@@ -69,8 +69,8 @@ class Renderer:
 def _keep_freed_memory() -> None:
     """Let what is computed in a step be computed on the same memory in the next.
 
-    glibc returns freed memory to the system, to be taken anew page by page, until a larger piece has once been freed. Of
-    twice the size of this one it then keeps what is freed.
+    glibc returns freed memory to the system, to be taken anew page by page, until a larger piece has once been freed.
+    From then on it keeps up to twice as much.
     """
     np.empty(KEPT_BYTES, dtype=np.uint8)
 
