@@ -24,29 +24,29 @@ class RunningEpisodes:
         self._before = list(actions)
         # Every chunk (N, C, A) since the oldest of the episodes began, and where in them each one begins.
         self._chunks: list[Tensor] = []
-        self._begin = torch.zeros(len(self.seeds), dtype=torch.int64)
+        self._begin = [0] * len(self.seeds)
 
-    def advance(self, chunk: Tensor, begun: Tensor, seeds: Sequence[int]) -> None:
+    def advance(self, chunk: Tensor, begun: Sequence[int], seeds: Sequence[int]) -> None:
         """Take in one chunk of actions (N, C, A).
 
         Args:
             chunk: of all environments.
-            begun: int64, the environments in which an episode began after it, because one ended or was lost.
+            begun: the environments in which an episode began after it, because one ended or was lost.
             seeds: of the episodes in ``begun``.
         """
         self._chunks.append(chunk)
-        for env, seed in zip(begun.tolist(), seeds, strict=True):
+        for env, seed in zip(begun, seeds, strict=True):
             self.seeds[env] = seed
             self._before[env] = self._before[env][:0]
-        self._begin[begun] = len(self._chunks)
-        oldest = int(self._begin.min())
+            self._begin[env] = len(self._chunks)
+        oldest = min(self._begin)
         if oldest:
             del self._chunks[:oldest]
-            self._begin -= oldest
+            self._begin = [begin - oldest for begin in self._begin]
 
     def actions(self) -> list[Tensor]:
         """For each environment float32 (L, A): what was carried out in its running episode."""
         return [
             torch.cat([before, *(chunk[env] for chunk in self._chunks[begin:])])
-            for env, (before, begin) in enumerate(zip(self._before, self._begin.tolist(), strict=True))
+            for env, (before, begin) in enumerate(zip(self._before, self._begin, strict=True))
         ]

@@ -125,10 +125,11 @@ class Turn:
         step = self._wait()
         self.is_stepping = False
         self.observation = step.observation
-        lost = (~step.valid.any(-1)).nonzero()[:, 0]
+        acted = step.valid.any(-1)
+        lost = [] if acted.all() else (~acted).nonzero()[:, 0].tolist()
         ended = step.final_index.tolist()
-        seeds = [self.next_seeds[env] for env in ended] + [self.running.seeds[env] for env in lost.tolist()]
-        self.running.advance(self._actions, torch.cat([step.final_index, lost]), seeds)
+        seeds = [self.next_seeds[env] for env in ended] + [self.running.seeds[env] for env in lost]
+        self.running.advance(self._actions, ended + lost, seeds)
         for env in ended:
             self.next_seeds[env] = draw_seed()
         return step

@@ -54,13 +54,13 @@ def test_a_restored_collector_goes_on_to_the_bit(policy, num_rollouts):
 def test_a_lost_episode_begins_again_with_its_own_seed():
     running = RunningEpisodes([5, 6], [torch.zeros(0, 1)] * 2)
     chunks = torch.arange(12.0).view(3, 2, 2, 1)
-    running.advance(chunks[0], torch.tensor([], dtype=torch.int64), [])
-    running.advance(chunks[1], torch.tensor([1]), [6])
-    running.advance(chunks[2], torch.tensor([], dtype=torch.int64), [])
+    running.advance(chunks[0], [], [])
+    running.advance(chunks[1], [1], [6])
+    running.advance(chunks[2], [], [])
     first, second = running.actions()
     assert first.flatten().tolist() == [0, 1, 4, 5, 8, 9]
     assert second.flatten().tolist() == [10, 11]
-    running.advance(chunks[0], torch.tensor([0]), [7])
+    running.advance(chunks[0], [0], [7])
     first, second = running.actions()
     assert len(first) == 0
     assert second.flatten().tolist() == [10, 11, 2, 3]
