@@ -62,6 +62,7 @@ class PolicyModule(LightningModule):
         self._max_ratio_error = max_ratio_error
         self._critic_lr = critic_lr
         self._means, self._held_out_means = EpochMeans(), EpochMeans()
+        self._norms: list[Tensor] = []
         self._update_start = 0.0
         self._num_samples = 0
         self._is_stopped = False
@@ -144,9 +145,10 @@ class PolicyModule(LightningModule):
             self._check_first_ratio(metrics)
         self._check_kl(metrics)
         self._num_samples += len(rows)
-        self._means.add(metrics, int(rows.mask.any(-1).sum()))
+        num_rows = rows.mask.any(-1).sum()
+        self._means.add(metrics, int(num_rows))
         self._last = batch, loss.detach()
-        return loss * self._share(rows)
+        return loss if self.trainer.world_size == 1 else loss * self._share(num_rows)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """While the critic warms up, the rest of the policy has no gradients, so nothing moves it, decay included."""
@@ -166,7 +168,7 @@ class PolicyModule(LightningModule):
     ) -> None:
         batch, loss = self._last
         norm = clip_gradients(self, optimizer, gradient_clip_val, gradient_clip_algorithm, loss, batch)
-        self._means.add({"grad_norm": norm})
+        self._norms.append(norm)
 
     def optimizer_step(
         self,
@@ -186,6 +188,9 @@ class PolicyModule(LightningModule):
         local = [self._num_samples, time.perf_counter() - self._update_start]
         num_samples, seconds = global_sum(torch.tensor(local, dtype=torch.float64)).tolist()
         speed = num_samples / (seconds / self.trainer.world_size)
+        if self._norms:
+            self._means.add({"grad_norm": torch.stack(self._norms).mean()}, len(self._norms))
+            self._norms.clear()
         learned = {**self._means.compute(), "samples_per_s": speed}
         # The same in every process already: Lightning would exchange them one by one.
         self.log_dict(
@@ -250,9 +255,8 @@ class PolicyModule(LightningModule):
     def _data(self) -> Any:
         return self.trainer.datamodule  # type: ignore[attr-defined]
 
-    def _share(self, rows: PolicyBatch) -> Tensor:
+    def _share(self, num_rows: Tensor) -> Tensor:
         """What this process's mean loss counts for, so that the mean over processes is that over all their rows."""
-        num_rows = rows.mask.any(-1).sum()
         return num_rows * self.trainer.world_size / global_sum(num_rows).clamp(min=1)
 
     def _rows(self, batch: PolicyBatch | DemonstrationBatch) -> PolicyBatch:

@@ -44,7 +44,7 @@ def weak_start():
     policy = TinyVLA(state_dim=6, image_size=32, width=128)
     tokens, mask = policy.encode(data.actions), data.mask.repeat_interleave(7, dim=1)
     algorithm, optimizer = BC(token_noise=4.0), torch.optim.Adam(policy.parameters(), 1e-3)
-    for _ in range(600):
+    for _ in range(500):
         rows = torch.randint(len(tokens), (64,))
         zeros = torch.zeros(64)
         batch = PolicyBatch(data.observation.select(rows), tokens[rows], mask[rows], zeros, zeros, zeros, zeros)
