@@ -16,8 +16,8 @@ def keep_freed_memory() -> bool:
     """Let glibc keep up to 1 GiB of what this process frees for the next tensors.
 
     By default it gives large pieces back to the system at once. Activations are freed after each batch and taken anew
-    in the next, page by page: on a CPU, networks of pictures spend up to half of their time on that. What a process
-    needs at most stays what it was.
+    in the next, page by page: on a CPU, networks of pictures spend up to half of their time on that. Where they are of
+    some 100 MB each, gaps between them raise what a process needs at most by up to a third.
 
     Returns:
         Whether the C library is one that can.
