@@ -43,6 +43,7 @@ class Renderer:
         self._camera = Camera(image_size)
         colour, depth = table_picture(self._camera)
         self._table = Canvas(pack(*np.moveaxis(colour.swapaxes(0, 1), -1, 0)), np.ascontiguousarray(depth.T))
+        self._table_picture = average(self._table.colour).reshape(image_size, image_size, 3)
         self._background = Canvas.empty(num_envs * self._camera.num_pixels, len(SAMPLES))
         self._grippers = _grippers(num_envs)
         _keep_freed_memory()
@@ -51,7 +52,7 @@ class Renderer:
     def set_background(self, world: World, rows: Ints) -> None:
         """Draw the table and receptacles of environments ``rows``."""
         self._background.lay(self._table, rows)
-        self._pictures[rows] = average(self._table.colour).reshape(self._pictures.shape[1:])
+        self._pictures[rows] = self._table_picture
         changed, canvas = draw(self._background, self._camera, Solids.of(world.receptacles[rows], rows))
         self._background.put(changed, canvas)
         _put_pixels(self._pictures, changed, average(canvas.colour))
