@@ -25,6 +25,36 @@ class NotFiniteError(ValueError):
     """Something is NaN or infinite. The message says what, where the batch is and what to go on from."""
 
 
+class ClippedModule(LightningModule):
+    """A module whose every step searches loss and gradients for what is not finite, and clips with the same norm.
+
+    Its ``training_step`` calls :meth:`note_loss`.
+
+    Attributes:
+        grad_norm: scalar, of the last step's gradients before they were clipped.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.grad_norm = torch.zeros(())
+        self._last: tuple[Any, Tensor] = (None, torch.zeros(()))
+
+    def note_loss(self, batch: Any, loss: Tensor) -> None:
+        """The scalar that the next gradients are of, and the dataclass of tensors to save if they are not finite."""
+        self._last = batch, loss.detach()
+
+    def configure_gradient_clipping(
+        self, optimizer: Optimizer, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
+    ) -> None:
+        """Called by Lightning before each step of the optimiser.
+
+        Raises:
+            NotFiniteError: naming the tensors.
+        """
+        batch, loss = self._last
+        self.grad_norm = clip_gradients(self, optimizer, gradient_clip_val, gradient_clip_algorithm, loss, batch)
+
+
 def clip_gradients(
     module: LightningModule,
     optimizer: Optimizer,
@@ -35,7 +65,7 @@ def clip_gradients(
 ) -> Tensor:
     """Clip the gradients as the Trainer was told to; with a loss or a gradient that is not finite, stop all processes.
 
-    Called by ``configure_gradient_clipping``, the last step before the optimiser's. One norm serves both.
+    One norm serves both.
 
     Args:
         module: whose parameters learn.

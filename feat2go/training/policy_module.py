@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
@@ -23,11 +22,11 @@ from feat2go.data.windows import DemonstrationBatch
 from feat2go.policies.load import load_policy, require_learned, same_frozen, without_frozen
 from feat2go.training.checkpoints import require_same_config
 from feat2go.training.epoch_means import EpochMeans
-from feat2go.training.finite import clip_gradients
+from feat2go.training.finite import ClippedModule
 from feat2go.training.strategies import full_state, shard
 
 
-class PolicyModule(LightningModule):
+class PolicyModule(ClippedModule):
     """Trains a policy with an algorithm: thin glue between Lightning and ``algorithm.loss``.
 
     Args:
@@ -66,8 +65,6 @@ class PolicyModule(LightningModule):
         self._update_start = 0.0
         self._num_samples = 0
         self._is_stopped = False
-        # The batch and the loss that the present gradients are of.
-        self._last: tuple[Any, Tensor] = (None, torch.zeros(()))
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Lightning notes the hook that it calls, 44 times in a step: without PyTorch's search for parameters."""
@@ -147,7 +144,7 @@ class PolicyModule(LightningModule):
         self._num_samples += len(rows)
         num_rows = rows.mask.any(-1).sum()
         self._means.add(metrics, int(num_rows))
-        self._last = batch, loss.detach()
+        self.note_loss(batch, loss)
         return loss if self.trainer.world_size == 1 else loss * self._share(num_rows)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
@@ -159,16 +156,6 @@ class PolicyModule(LightningModule):
             raise ValueError(f"critic_warmup needs a policy with a `critic`; {type(self.policy).__name__} has none")
         for parameter in others:
             parameter.grad = None
-
-    def configure_gradient_clipping(
-        self,
-        optimizer: torch.optim.Optimizer,
-        gradient_clip_val: float | None = None,
-        gradient_clip_algorithm: str | None = None,
-    ) -> None:
-        batch, loss = self._last
-        norm = clip_gradients(self, optimizer, gradient_clip_val, gradient_clip_algorithm, loss, batch)
-        self._norms.append(norm)
 
     def optimizer_step(
         self,
@@ -182,6 +169,7 @@ class PolicyModule(LightningModule):
             optimizer_closure()
             return
         super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
+        self._norms.append(self.grad_norm)
 
     def on_train_epoch_end(self) -> None:
         rollout = getattr(self._data(), "rollout_metrics", {})

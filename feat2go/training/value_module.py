@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
 
-from feat2go.training.finite import clip_gradients
+from feat2go.training.finite import ClippedModule
 from feat2go.training.value_batches import EpisodeBatch, FrameBatch
 from feat2go.values.frozen import FrozenValue, load_weights
 from feat2go.values.heads import LossName, contrastive_loss, expectation, value_loss
@@ -21,7 +20,7 @@ from feat2go.values.spec import spec_of
 FRAMES_AT_ONCE = 256
 
 
-class ValueModule(LightningModule):
+class ValueModule(ClippedModule):
     """Fits a value network to progress targets: thin glue between Lightning and ``values.value_loss``.
 
     Validation logs ``val/voc``, ``val/pair_accuracy``, ``val/mae`` over held-out successes, and ``val/terminal_auroc``,
@@ -61,8 +60,6 @@ class ValueModule(LightningModule):
         self._sigma_ratio = sigma_ratio
         self._initial_value = initial_value
         self.network: Any = None
-        # The batch and the loss that the present gradients are of.
-        self._last: tuple[Any, Tensor] = (None, torch.zeros(()))
         self.voc, self.pair_accuracy, self.mae, self.terminal_auroc = VOC(), PairAccuracy(), MAE(), TerminalAUROC()
 
     def configure_model(self) -> None:
@@ -85,17 +82,8 @@ class ValueModule(LightningModule):
         # Lightning divides the sum of the weights by the number of processes, and cuts off the fraction.
         weight = len(batch.target) * self.trainer.world_size
         self.log("train/loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=weight, sync_dist=True)
-        self._last = batch, loss.detach()
+        self.note_loss(batch, loss)
         return loss
-
-    def configure_gradient_clipping(
-        self,
-        optimizer: torch.optim.Optimizer,
-        gradient_clip_val: float | None = None,
-        gradient_clip_algorithm: str | None = None,
-    ) -> None:
-        batch, loss = self._last
-        clip_gradients(self, optimizer, gradient_clip_val, gradient_clip_algorithm, loss, batch)
 
     def validation_step(self, batch: EpisodeBatch, batch_index: int) -> None:
         values = self._values(batch)
