@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from feat2go.core.action_bins import NUM_BINS, from_bins, to_bins
-from feat2go.core.categorical import sample_categories
+from feat2go.core.categorical import logprob_and_entropy, sample_tokens, token_logprob
 from feat2go.core.files import atomic_write
 from feat2go.core.text import hashed_words
 from feat2go.core.types import PolicyEvaluation, PolicyOutput
@@ -173,16 +173,13 @@ class TinyVLA(nn.Module):
     ) -> PolicyOutput:
         """Sample a chunk; greedy at temperature 0, with the log-probs of temperature 1."""
         logits, value = self(**inputs)
-        logprobs = _log_softmax(logits, temperature or 1.0)
-        tokens = logprobs.argmax(-1) if temperature == 0 else sample_categories(logprobs.exp(), generator)
-        return PolicyOutput(self.decode(tokens), tokens, _gather(logprobs, tokens), value)
+        tokens = sample_tokens(logits, temperature, generator)
+        return PolicyOutput(self.decode(tokens), tokens, token_logprob(logits, tokens, temperature), value)
 
     def evaluate(self, tokens: Tensor, *, temperature: float = 1.0, **inputs: Tensor) -> PolicyEvaluation:
         """Log-probs, entropy and critic value of tokens (B, C*A)."""
         logits, value = self(**inputs)
-        logprobs = _log_softmax(logits, temperature)
-        entropy = -(logprobs.exp() * logprobs).sum(-1)
-        return PolicyEvaluation(_gather(logprobs, tokens), entropy, value)
+        return PolicyEvaluation(*logprob_and_entropy(logits, tokens, temperature), value)
 
     def encode(self, actions: Tensor) -> Tensor:
         """Actions (B, C, A) in [-1, 1] -> tokens (B, C*A)."""
@@ -275,14 +272,6 @@ def _interpolation(device: torch.device) -> Tensor:
     with torch.inference_mode(False):
         identity = torch.eye(_NUM_KNOTS, device=device)
         return functional.interpolate(identity[None], NUM_BINS, mode="linear", align_corners=True)[0]
-
-
-def _log_softmax(logits: Tensor, temperature: float) -> Tensor:
-    return (logits if temperature == 1 else logits / temperature).log_softmax(-1)
-
-
-def _gather(logprobs: Tensor, tokens: Tensor) -> Tensor:
-    return logprobs.gather(-1, tokens[..., None])[..., 0]
 
 
 def _orthogonal(weight: Tensor, gain: float) -> None:

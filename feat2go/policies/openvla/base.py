@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from feat2go.core.action_bins import from_bins, to_bins
+from feat2go.core.categorical import logprob_and_entropy
 from feat2go.core.lora import is_adapted, merge_lora, save_adapter
 from feat2go.core.recompute import recompute_activations
 from feat2go.core.types import PolicyEvaluation
@@ -19,7 +20,6 @@ from feat2go.policies.openvla import checkpoint as files
 from feat2go.policies.openvla.adapters import ADAPTER_FOLDER, adapt, base_name
 from feat2go.policies.openvla.configuration import CONFIG_FILE, OpenVLAConfig
 from feat2go.policies.openvla.critic import LEVELS, CriticHead
-from feat2go.policies.openvla.distribution import entropy, log_probs, pick
 from feat2go.policies.openvla.film import FILM_FILES
 from feat2go.policies.openvla.loading import LM_HEAD, assign, choose_dtype, is_film, load_network
 from feat2go.policies.openvla.pictures import ImageProcessor, by_camera
@@ -261,8 +261,9 @@ class TokenPolicy(nn.Module):
                 f"tokens must be {tuple(states.shape[:2])} action tokens, {actions.start} to {actions.stop - 1}; "
                 f"got {tuple(tokens.shape)}, {int(tokens.min())} to {int(tokens.max())}"
             )
-        logprobs = log_probs(self.network.logits(states)[..., actions.start : actions.stop], temperature)
-        return PolicyEvaluation(pick(logprobs, tokens - actions.start), entropy(logprobs), self._values(states))
+        logits = self.network.logits(states)[..., actions.start : actions.stop]
+        judged = logprob_and_entropy(logits, tokens - actions.start, temperature)
+        return PolicyEvaluation(*judged, self._values(states))
 
     @staticmethod
     def _before_actions(hidden: Tensor, start: Tensor, num_tokens: int) -> Tensor:

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from feat2go.core.categorical import sample_tokens, token_logprob
 from feat2go.core.types import PolicyEvaluation, PolicyOutput
 from feat2go.policies.openvla import checkpoint as files
 from feat2go.policies.openvla.base import TokenPolicy
-from feat2go.policies.openvla.distribution import log_probs, pick, sample
 from feat2go.policies.openvla.film import FILM_FILES
 from feat2go.policies.openvla.heads import (
     ACTION_HEAD_FILES,
@@ -171,8 +171,8 @@ class OpenVLAOFT(TokenPolicy):
         first_id = self.network.action_ids.start if action_tokens_only else 0
         stop_id = self.network.action_ids.stop if action_tokens_only else None
         logits = self.network.logits(states)[..., first_id:stop_id]
-        index = sample(logits, temperature, generator)
-        logprob = pick(log_probs(logits, temperature), index)
+        index = sample_tokens(logits, temperature, generator)
+        logprob = token_logprob(logits, index, temperature)
         tokens = index + first_id
         return PolicyOutput(self._for_env(self.decode(tokens)), tokens, logprob, self._values(states))
 

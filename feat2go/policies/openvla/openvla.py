@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from feat2go.core.categorical import sample_tokens, token_logprob
 from feat2go.core.types import PolicyEvaluation, PolicyOutput
 from feat2go.policies.openvla.base import TokenPolicy
-from feat2go.policies.openvla.distribution import log_probs, pick, sample
 from feat2go.policies.openvla.prompts import append, complete_prompt, mask_of
 
 
@@ -105,7 +105,7 @@ class OpenVLA(TokenPolicy):
         index = self._generate(patches, prompt, lengths, columns, temperature, generator)
         tokens = index + first_id
         states = self._states(patches, prompt, lengths, tokens)
-        logprob = pick(log_probs(self.network.logits(states)[..., columns], temperature), index)
+        logprob = token_logprob(self.network.logits(states)[..., columns], index, temperature)
         return PolicyOutput(self._for_env(self.decode(tokens)), tokens, logprob, self._values(states))
 
     def evaluate(self, tokens: Tensor, *, temperature: float = 1.0, **inputs: Tensor) -> PolicyEvaluation:
@@ -148,5 +148,5 @@ class OpenVLA(TokenPolicy):
                 mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
                 token = chosen[-1] + (columns.start or 0)
                 state = self.network.read_next(token, lengths + num_seen + step - 1, mask, cache)
-            chosen.append(sample(self.network.logits(state)[:, columns], temperature, generator))
+            chosen.append(sample_tokens(self.network.logits(state)[:, columns], temperature, generator))
         return torch.stack(chosen, dim=1)
