@@ -8,6 +8,7 @@ import itertools
 import re
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -36,10 +37,14 @@ def hashed_words(sentences: Sequence[str], num_buckets: int) -> Tensor:
         raise ValueError(f"num_buckets must be at least 1, got {num_buckets}")
     if not sentences:
         return torch.zeros(0, num_buckets)
-    return torch.stack([_embedded(sentence, num_buckets) for sentence in sentences])
+    # A batch holds a few sentences many times.
+    row_of = {sentence: row for row, sentence in enumerate(dict.fromkeys(sentences))}
+    rows = np.fromiter(map(row_of.__getitem__, sentences), np.int64, len(sentences))
+    distinct = torch.stack([_embedded(sentence, num_buckets) for sentence in row_of])
+    return distinct.index_select(0, torch.from_numpy(rows))
 
 
-# A policy sees the same few sentences in every step.
+# A policy sees the same ones in every step.
 @functools.lru_cache(maxsize=4096)
 def _embedded(sentence: str, num_buckets: int) -> Tensor:
     words = _WORD.findall(sentence.lower())

@@ -140,10 +140,7 @@ class TinyVLA(nn.Module):
         given_dim = 0 if state is None else state.shape[-1]
         if self.state_dim and given_dim != self.state_dim:
             raise ValueError(f"tiny_vla was built for state_dim {self.state_dim}; the observation has {given_dim}")
-        distinct = sorted(set(instructions))
-        row = {sentence: i for i, sentence in enumerate(distinct)}
-        words = hashed_words(distinct, self.num_words)[[row[sentence] for sentence in instructions]]
-        inputs = {"pixels": pixels, "words": words.to(pixels.device)}
+        inputs = {"pixels": pixels, "words": hashed_words(instructions, self.num_words).to(pixels.device)}
         if self.state_dim and state is not None:
             inputs["state"] = state
         return inputs

@@ -95,15 +95,16 @@ def with_critic(rollout: Rollout, policy: Policy, device: torch.device | str) ->
     Of a critic that judges each action, the first action's value is that of the observation.
     """
     assert rollout.last_observation is not None
-    num_ends = len(rollout.final_index)
-    both = Observation.concat([rollout.final_observation, rollout.last_observation])
+    t, n = rollout.final_index.T
+    # Nothing follows the end of a task, so nothing has to be judged there.
+    goes_on = rollout.truncated[t, n]
+    num_ends = int(goes_on.sum())
+    both = Observation.concat([rollout.final_observation.select(goes_on), rollout.last_observation])
     value, own = _of_observation(act(policy, both, 0.0, None, device).value, 1), _of_observation(rollout.value, 2)
     bootstrap = torch.zeros_like(own)
-    t, n = rollout.final_index.T
-    bootstrap[t, n] = value[:num_ends]
+    bootstrap[t[goes_on], n[goes_on]] = value[:num_ends]
     is_lost = ~rollout.valid.any(-1)
     bootstrap[is_lost] = own[is_lost]
-    bootstrap[~rollout.truncated] = 0.0
     return replace(rollout, bootstrap=bootstrap, last_value=value[num_ends:])
 
 

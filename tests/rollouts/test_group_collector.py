@@ -71,8 +71,10 @@ def test_an_episode_that_is_over_idles_and_the_policy_is_not_asked(track):
     rollout, _, policy = collect(track(4))
     acted = rollout.valid.any(-1)
     assert not acted.all(), "all episodes were equally long: this shows nothing"
-    # At the end, the critic sees the final observations and what follows.
-    assert policy.num_rows == acted.sum() + 8 + 4
+    # At the end, the critic sees what the time limit cut off and what follows the last decision.
+    num_cut_off = int((rollout.truncated & acted).sum())
+    assert 0 < num_cut_off < len(rollout.final_index) == 8
+    assert policy.num_rows == acted.sum() + num_cut_off + 4
     assert not rollout.tokens[~acted].any()
     assert not (rollout.terminated & ~acted).any()
 
