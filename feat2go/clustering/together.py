@@ -10,7 +10,8 @@ from torch import Tensor
 
 from feat2go.clustering.alignment import Weights, common_boundaries, strongest_boundaries
 from feat2go.clustering.motion import Motion, evidence_of, motion_of
-from feat2go.core.similarity import require_features
+from feat2go.core.overlap import one_behind
+from feat2go.core.similarity import require_features, require_track
 from feat2go.core.types import Stages
 
 # Longer episodes are looked at in so many frames: alignment takes time with their square.
@@ -67,32 +68,40 @@ def segment_together(
 
     Args:
         features: (T_e, P, D) of each, read once.
-        strength_of: looks at one episode.
+        strength_of: looks at one episode, in a thread, while the next is read.
         choice: of the boundaries.
         refine: adds to the boundaries chosen.
 
     Raises:
         ValueError: for empty or non-finite features.
     """
-    lengths: list[int] = []
-    motions: dict[int, Motion] = {}
-    strengths: dict[int, np.ndarray] = {}
-    for number, track in enumerate(features):
-        require_features(track)
-        lengths.append(len(track))
-        if len(track) > 2:
-            seen = frames_looked_at(track)
-            motions[number] = motion_of(seen)
-            strengths[number] = strength_of(seen, motions[number])
+    looks = list(one_behind(lambda track: _look(track, strength_of), features))
+    lengths = [length for length, _ in looks]
     kept = with_a_say(lengths)
-    found = choose_boundaries([motions[number] for number in kept], [strengths[number] for number in kept], choice)
+    said = [seen for number in kept if (seen := looks[number][1]) is not None]
+    motions = [motion for motion, _ in said]
+    found = choose_boundaries(motions, [strength for _, strength in said], choice)
     if refine is not None and kept:
-        found = refine([motions[number] for number in kept], found)
+        found = refine(motions, found)
     cuts = dict(zip(kept, found, strict=True))
     return [
         Stages.from_boundaries(boundaries_in_frames(cuts.get(number, []), length))
         for number, length in enumerate(lengths)
     ]
+
+
+def _look(track: Tensor, strength_of: StrengthOf) -> tuple[int, tuple[Motion, np.ndarray] | None]:
+    """Frames of an episode, and its motion and strengths; None for them if it is too short to have any say."""
+    require_track(track)
+    if len(track) <= 2:
+        require_features(track)
+        return len(track), None
+    seen = frames_looked_at(track)
+    motion = motion_of(seen)
+    # NaN and infinity in frames looked at show in the motion, which is much the smaller to look through.
+    if len(seen) < len(track) or not np.isfinite(motion.amount).all():
+        require_features(track)
+    return len(track), (motion, strength_of(seen, motion))
 
 
 def with_a_say(lengths: Sequence[int]) -> list[int]:

@@ -5,6 +5,7 @@ import torch
 
 from feat2go.encoders.baselines import PixelPatches, RandomPatches
 from feat2go.encoders.cache import CachedEncoder
+from feat2go.encoders.hashing import tensor_sha256
 
 
 def entries(root):
@@ -13,6 +14,11 @@ def entries(root):
 
 def refuse(*_):
     pytest.fail("the encoder was called")
+
+
+def hash_of_frames_only(tensor):
+    assert tensor.dtype == torch.uint8
+    return tensor_sha256(tensor)
 
 
 @pytest.fixture
@@ -88,6 +94,21 @@ def test_writing_behind_keeps_what_the_encoder_gave(encoder, frames, tmp_path, m
     monkeypatch.setattr(encoder, "encode_episode", refuse)
     for episode, features in zip(episodes, computed, strict=True):
         assert torch.equal(cached.encode_episode(episode).features, features)
+
+
+def test_what_is_read_again_behind_is_not_checked_again(encoder, frames, tmp_path, caplog, monkeypatch):
+    expected = CachedEncoder(encoder, tmp_path).encode_episode(frames).features
+    cached = CachedEncoder(encoder, tmp_path)
+    with cached.writing_behind():
+        cached.encode_episode(frames)
+        with monkeypatch.context() as patch:
+            patch.setattr("feat2go.encoders.cache.tensor_sha256", hash_of_frames_only)
+            assert torch.equal(cached.encode_episode(frames).features, expected)
+    (entry,) = entries(tmp_path)
+    entry.write_bytes(flip_last_bit(entry.read_bytes()))
+    with cached.writing_behind():
+        assert torch.equal(cached.encode_episode(frames).features, expected)
+    assert "damaged" in caplog.text
 
 
 @pytest.mark.parametrize("num_episodes", [1, 3])
