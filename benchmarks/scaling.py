@@ -3,10 +3,12 @@
 python benchmarks/scaling.py
 
 Each size doubles or quadruples the one before; the exponent is the slope of a least-squares line through logarithms.
-1 is proportional, below it something is shared. Each point is a process of its own with one thread, after a warm-up at
-a small size; the middle one of the repeats counts, each of which goes over all sizes. Time is that of the processor,
-which other work on the machine hardly moves; only for ``ranks`` it is the wall's, since waiting for each other is what
-could grow there. Memory is the peak above what the process held before, and at least 1 MiB: less is the allocator's.
+1 is proportional, below it something is shared. Each point is a process of its own with one thread, which keeps freed
+memory as ``feat2go`` does; the middle one of the repeats counts, each of which goes over all sizes. Time is that of the
+second of two turns, since the first also pays for memory that is new to the process, a page at a time. It is the
+processor's, which other work on the machine hardly moves; only for ``ranks`` it is the wall's, since waiting for each
+other is what could grow there. Memory is the peak of both turns above what the process held after a warm-up at a small
+size, and at least 1 MiB: less is the allocator's.
 
 - ``environments`` and ``horizon``: a PPO iteration on the tabletop with tiny_vla: rollout, advantages, and one pass of
   updates in minibatches of 256.
@@ -47,6 +49,7 @@ from lightning.pytorch import Callback
 from record import write
 
 from feat2go.algorithms import PPO
+from feat2go.cli.allocator import keep_freed_memory
 from feat2go.clustering import Trend
 from feat2go.core.seeding import generator, rollout_seeds
 from feat2go.data import open_dataset
@@ -113,10 +116,18 @@ def cost_of(work: Callable[[], None], warm_up: Callable[[], None]) -> Cost:
     warm_up()
     # Peaks of the warm-up are forgotten.
     Path("/proc/self/clear_refs").write_text("5")
-    before, start = _bytes("VmRSS"), time.process_time()
+    before = _bytes("VmRSS")
+    work()
+    start = time.process_time()
     work()
     seconds = time.process_time() - start
     return Cost(seconds, max(_bytes("VmHWM") - before, MIB))
+
+
+def set_up() -> None:
+    """Of a new process."""
+    torch.set_num_threads(1)
+    keep_freed_memory()
 
 
 class NoteCost(Callback):
@@ -181,7 +192,7 @@ def measure(context: Any, dataset: Path, repeats: int) -> dict[str, Any]:
         """The cost at a size, in a new process."""
 
         def cost_at(size: int) -> Cost:
-            with context.Pool(1, torch.set_num_threads, (1,)) as pool:
+            with context.Pool(1, set_up) as pool:
                 return pool.apply(cost_of, (partial(work, size, **fixed), partial(work, small, **fixed)))
 
         return cost_at

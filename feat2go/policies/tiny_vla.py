@@ -94,7 +94,8 @@ class TinyVLA(nn.Module):
         for i, (inner, outer) in enumerate(itertools.pairwise(channels)):
             size = 5 if i == 0 else 3
             self.vision.append(nn.Conv2d(inner, outer, size, stride=2, padding=size // 2))
-            self.vision.append(nn.ReLU())
+            # In place: the gradient of a convolution does without what came out of it.
+            self.vision.append(nn.ReLU(inplace=True))
         self.film = nn.Linear(num_words, 2 * channels[-1])
         self.keypoints = _Keypoints(channels[-1]) if keypoints else None
         num_features = num_cameras * channels[-1] * (2 if keypoints else (image_size // 8) ** 2)
@@ -148,13 +149,13 @@ class TinyVLA(nn.Module):
     def forward(self, pixels: Tensor, words: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Uint8 (B, cameras, H, W, 3), (B, words), (B, S) -> logits (B, C*A, 256) and critic value (B,) or (B, C)."""
         # In place: on a CPU, new memory for each operation would take more time than the operation.
-        images = _averaged(pixels.flatten(0, 1), self.image_size).div_(255).sub_(0.5).permute(0, 3, 1, 2)
+        images = _averaged(pixels.flatten(0, 1), self.image_size).sub_(0.5).permute(0, 3, 1, 2)
         # Of a network in half precision; float32 otherwise, also under autocast.
         dtype = self.film.weight.dtype
         features = self.vision(images.to(dtype))
         modulation = self.film(words.to(dtype)).repeat_interleave(self.num_cameras, dim=0)
         scale, shift = modulation[..., None, None].chunk(2, dim=1)
-        features = features * (1 + scale) + shift
+        features = torch.addcmul(shift, features, 1 + scale)
         if self.keypoints is not None:
             features = self.keypoints(features)
         features = self.normalise(features.reshape(len(pixels), -1))
@@ -240,19 +241,21 @@ def _mean_place(share: Tensor) -> Tensor:
 
 
 def _averaged(pictures: Tensor, size: int) -> Tensor:
-    """Uint8 (B, H, H, 3) -> float32 (B, size, size, 3), the means of squares.
+    """Uint8 (B, H, H, 3) -> float32 (B, size, size, 3), the means of squares, 1 for 255.
 
     Sums of integers, rows first: exactly what pooling gives, in a small part of its time on a CPU. Both terms of a sum
     have one type and few axes, or PyTorch adds them one by one.
     """
     factor = pictures.shape[1] // size
+    if factor == 1:
+        return pictures.float().div_(255)
     # The largest sum: an image of 16 bits holds squares of 11x11.
     dtype = torch.int16 if factor <= 11 else torch.int32
     rows = pictures.reshape(len(pictures), size, factor, -1)
     summed = sum((rows[:, :, i].to(dtype) for i in range(1, factor)), rows[:, :, 0].to(dtype))
     squares = summed.reshape(-1, 3 * factor)
     sums = sum((squares[:, 3 * i : 3 * i + 3] for i in range(1, factor)), squares[:, :3])
-    return sums.float().div_(factor**2).view(len(pictures), size, size, 3)
+    return sums.float().div_(255 * factor**2).view(len(pictures), size, size, 3)
 
 
 def _interpolated(knots: Tensor) -> Tensor:

@@ -81,7 +81,7 @@ def test_averaging_gives_what_pooling_gives(factor):
     white_and_noise = torch.cat([torch.full((1, 24, 24, 3), 255), torch.randint(0, 256, (2, 24, 24, 3))]).byte()
     pooled = torch.nn.functional.avg_pool2d(white_and_noise.permute(0, 3, 1, 2).float(), factor)
     averaged = tiny_vla._averaged(white_and_noise, 24 // factor)
-    torch.testing.assert_close(averaged, pooled.permute(0, 2, 3, 1), rtol=1e-6, atol=0)
+    torch.testing.assert_close(averaged, pooled.permute(0, 2, 3, 1) / 255, rtol=1e-6, atol=0)
 
 
 def test_every_row_is_on_its_own():
