@@ -1,6 +1,7 @@
 import threading
 
 import pytest
+import torch
 
 from feat2go.core.overlap import one_ahead, one_behind
 
@@ -65,3 +66,14 @@ def test_a_functions_error_appears_in_the_place_of_its_result():
     assert next(behind) == 1
     with pytest.raises(ZeroDivisionError):
         next(behind)
+
+
+def test_the_function_has_one_thread_of_pytorch_and_others_keep_theirs():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        assert list(one_behind(lambda _: torch.get_num_threads(), range(2))) == [1, 1]
+        assert torch.get_num_threads() == 2
+        assert list(one_ahead(torch.get_num_threads() for _ in range(1))) == [2]
+    finally:
+        torch.set_num_threads(before)
