@@ -352,7 +352,9 @@ class PolicyBatch:
         )
 
     def to(self, device: torch.device | str) -> PolicyBatch:
-        """The same batch on another device."""
+        """The same batch on another device; itself if it is there."""
+        if self.tokens.device == torch.device(device):
+            return self
         return self._map(lambda tensor: tensor.to(device), lambda observation: observation.to(device))
 
     def _map(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -306,3 +307,7 @@ class PolicyModule(ClippedModule):
             outcome = {name: successes / num_episodes, f"{name}_low": low, f"{name}_high": high}
             named = {f"{stage}/{key}": value for key, value in outcome.items()}
             self.log_dict(named, batch_size=num_episodes, sync_dist=True)
+
+
+# Lightning reads it in every step, which takes a multiple of the time if it has to be made from the code each time.
+PolicyModule.training_step.__signature__ = inspect.signature(PolicyModule.training_step)  # type: ignore[attr-defined]
