@@ -10,7 +10,6 @@ from torch import Tensor
 
 from feat2go.clustering.alignment import Weights, common_boundaries, strongest_boundaries
 from feat2go.clustering.motion import Motion, evidence_of, motion_of
-from feat2go.core.overlap import one_behind
 from feat2go.core.similarity import require_features, require_track
 from feat2go.core.types import Stages
 
@@ -68,14 +67,14 @@ def segment_together(
 
     Args:
         features: (T_e, P, D) of each, read once.
-        strength_of: looks at one episode, in a thread, while the next is read.
+        strength_of: looks at one episode.
         choice: of the boundaries.
         refine: adds to the boundaries chosen.
 
     Raises:
         ValueError: for empty or non-finite features.
     """
-    looks = list(one_behind(lambda track: _look(track, strength_of), features))
+    looks = [_look(track, strength_of) for track in features]
     lengths = [length for length, _ in looks]
     kept = with_a_say(lengths)
     said = [seen for number in kept if (seen := looks[number][1]) is not None]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,9 @@ from torch import Tensor
 
 from feat2go import __version__
 from feat2go.core.lazy import LazySequence
-from feat2go.core.overlap import one_ahead, one_behind
 from feat2go.core.protocols import Clustering, Encoder, TaskClustering
 from feat2go.core.types import Episode, ProgressTrack, Stages
+from feat2go.progress.ahead import one_ahead
 from feat2go.progress.structural import Scope, structural_progress
 from feat2go.progress.table import label_writer
 
@@ -49,8 +48,7 @@ def label_episodes(
 ) -> LabelSummary:
     """Write the structural progress target of every successful episode to a parquet file.
 
-    Two episodes at a time are in memory, seen through one camera: while the encoder looks at one, here, a thread finds
-    the stages and the target of the one before it and writes them. Another reads the frames of the next.
+    One episode at a time is in memory, seen through one camera, and the frames of the next, which a thread reads.
     Failed episodes are skipped: they have no goal frame to measure progress against. The file appears when all episodes
     are done; after an interruption, an encoder with a feature cache makes the second run short.
 
@@ -73,27 +71,27 @@ def label_episodes(
         ValueError: naming the episode, if it can't be labelled or its uid appears twice; or if no episode succeeded.
     """
     metadata = label_metadata(encoder, clustering, beta, scope, camera)
+    num_skipped = 0
+    labelled: set[str] = set()
     known: dict[str, Stages] = {}
     if isinstance(clustering, TaskClustering):
         episodes = list(episodes)
         known = _segment_tasks([e for e in episodes if e.success], camera, encoder, clustering)
-    folder = None if pictures is None else Path(pictures)
-    num_labelled = num_skipped = 0
     with label_writer(Path(output), metadata) as append:
-
-        def label(seen: _Seen) -> Episode:
-            if seen.features is not None:
-                append(seen.episode.uid, _label(seen, clustering, known.get(seen.episode.uid), beta, scope, folder))
-            return seen.episode
-
-        for episode in one_behind(label, _encoded(episodes, camera, encoder)):
-            num_labelled += episode.success
-            num_skipped += not episode.success
+        for episode, frames in one_ahead((e, _frames(e, camera) if e.success else None) for e in episodes):
+            if frames is None:
+                num_skipped += 1
+            elif episode.uid in labelled:
+                raise ValueError(f"episode '{episode.uid}' appears twice; uids must be unique")
+            else:
+                stages = known.get(episode.uid)
+                append(episode.uid, _label(episode, frames, encoder, clustering, stages, beta, scope, pictures))
+                labelled.add(episode.uid)
             if on_episode is not None:
                 on_episode(episode)
-        if not num_labelled and not may_be_empty:
+        if not labelled and not may_be_empty:
             raise ValueError(f"nothing to label: none of {num_skipped} episodes succeeded, and only those have a goal")
-    return LabelSummary(num_labelled, num_skipped)
+    return LabelSummary(len(labelled), num_skipped)
 
 
 def label_metadata(
@@ -108,15 +106,6 @@ def label_metadata(
         "scope": scope,
         "camera": camera,
     }
-
-
-@dataclass(frozen=True)
-class _Seen:
-    """An episode, its frames (T, H, W, 3) and their features (T, P, D); neither of a failed one."""
-
-    episode: Episode
-    frames: np.ndarray | None = None
-    features: Tensor | None = None
 
 
 class _Tracks(LazySequence[Tensor]):
@@ -159,48 +148,27 @@ def _segment_tasks(
     return known
 
 
-def _encoded(episodes: Iterable[Episode], camera: str | None, encoder: Encoder) -> Iterator[_Seen]:
-    """Each episode, encoded; the frames of the next are read meanwhile.
-
-    Raises:
-        ValueError: naming the episode, if it can't be encoded or its uid appears twice.
-    """
-    uids: set[str] = set()
-    for episode, frames in one_ahead((e, _frames(e, camera) if e.success else None) for e in episodes):
-        if frames is None:
-            yield _Seen(episode)
-            continue
-        if episode.uid in uids:
-            raise ValueError(f"episode '{episode.uid}' appears twice; uids must be unique")
-        uids.add(episode.uid)
-        with _naming(episode):
-            features = encoder.encode_episode(torch.from_numpy(frames)).features
-        yield _Seen(episode, frames, features)
-
-
 def _label(
-    seen: _Seen, clustering: Clustering, stages: Stages | None, beta: float, scope: Scope, pictures: Path | None
+    episode: Episode,
+    frames: np.ndarray,
+    encoder: Encoder,
+    clustering: Clustering,
+    stages: Stages | None,
+    beta: float,
+    scope: Scope,
+    pictures: str | Path | None,
 ) -> ProgressTrack:
-    episode, frames, features = seen.episode, seen.frames, seen.features
-    assert frames is not None
-    assert features is not None
-    with _naming(episode):
+    try:
+        features = encoder.encode_episode(torch.from_numpy(frames)).features
         stages = stages or clustering.segment(features)
         track = structural_progress(features, stages, beta, scope)
+    except ValueError as error:
+        raise ValueError(f"episode '{episode.uid}' can't be labelled: {error}") from error
     if len(track.target) != len(frames):
         raise ValueError(f"episode '{episode.uid}' has {len(frames)} frames, but features of {len(track.target)}")
     if pictures is not None:
-        _draw(episode, frames, stages, track, pictures)
+        _draw(episode, frames, stages, track, Path(pictures))
     return track
-
-
-@contextmanager
-def _naming(episode: Episode) -> Iterator[None]:
-    """Errors of an episode say whose they are."""
-    try:
-        yield
-    except ValueError as error:
-        raise ValueError(f"episode '{episode.uid}' can't be labelled: {error}") from error
 
 
 def _draw(episode: Episode, frames: np.ndarray, stages: Stages, track: ProgressTrack, folder: Path) -> None:
