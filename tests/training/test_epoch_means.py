@@ -30,3 +30,12 @@ def test_nothing_of_an_epoch_is_left_in_the_next():
     means.add({"kl": value})
     assert means.compute() == {"kl": 1.0}
     assert means.compute() == {}
+
+
+def test_more_reports_than_are_kept():
+    means = EpochMeans()
+    for number in range(1000):
+        means.add({"kl": torch.tensor(float(number)), "entropy": 2.0}, weight=number % 3)
+    weights = [number % 3 for number in range(1000)]
+    expected = sum(number * weight for number, weight in enumerate(weights)) / sum(weights)
+    assert means.compute() == {"kl": pytest.approx(expected, rel=1e-6), "entropy": 2.0}
