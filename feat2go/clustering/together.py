@@ -74,14 +74,20 @@ def segment_together(
     Raises:
         ValueError: for empty or non-finite features.
     """
-    looks = [_look(track, strength_of) for track in features]
-    lengths = [length for length, _ in looks]
+    lengths: list[int] = []
+    motions: dict[int, Motion] = {}
+    strengths: dict[int, np.ndarray] = {}
+    for number, track in enumerate(features):
+        require_track(track)
+        lengths.append(len(track))
+        if len(track) > 2:
+            motions[number], strengths[number] = _look(track, strength_of)
+        else:
+            require_features(track)
     kept = with_a_say(lengths)
-    said = [seen for number in kept if (seen := looks[number][1]) is not None]
-    motions = [motion for motion, _ in said]
-    found = choose_boundaries(motions, [strength for _, strength in said], choice)
+    found = choose_boundaries([motions[number] for number in kept], [strengths[number] for number in kept], choice)
     if refine is not None and kept:
-        found = refine(motions, found)
+        found = refine([motions[number] for number in kept], found)
     cuts = dict(zip(kept, found, strict=True))
     return [
         Stages.from_boundaries(boundaries_in_frames(cuts.get(number, []), length))
@@ -89,18 +95,14 @@ def segment_together(
     ]
 
 
-def _look(track: Tensor, strength_of: StrengthOf) -> tuple[int, tuple[Motion, np.ndarray] | None]:
-    """Frames of an episode, and its motion and strengths; None for them if it is too short to have any say."""
-    require_track(track)
-    if len(track) <= 2:
-        require_features(track)
-        return len(track), None
+def _look(track: Tensor, strength_of: StrengthOf) -> tuple[Motion, np.ndarray]:
+    """Motion and strengths of an episode of more than two frames."""
     seen = frames_looked_at(track)
     motion = motion_of(seen)
     # NaN and infinity in frames looked at show in the motion, which is much the smaller to look through.
     if len(seen) < len(track) or not np.isfinite(motion.amount).all():
         require_features(track)
-    return len(track), (motion, strength_of(seen, motion))
+    return motion, strength_of(seen, motion)
 
 
 def with_a_say(lengths: Sequence[int]) -> list[int]:

@@ -46,13 +46,6 @@ def global_sum(values: Tensor) -> Tensor:
     return total.to(values.device)
 
 
-def is_true_anywhere(condition: bool) -> bool:
-    """Whether a condition holds on any process, each of which must call."""
-    if not (dist.is_available() and dist.is_initialized()):
-        return condition
-    return bool(global_sum(torch.tensor(float(condition))))
-
-
 def gather(item: Any) -> list[Any]:
     """What each process has, in the order of their ranks. Each must call, and what it has must be picklable."""
     if not (dist.is_available() and dist.is_initialized()):

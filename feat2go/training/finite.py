@@ -16,7 +16,7 @@ from torch.distributed.tensor import DTensor
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import Optimizer
 
-from feat2go.core.distributed import is_true_anywhere
+from feat2go.core.distributed import global_sum
 from feat2go.core.files import atomic_write
 from feat2go.training.strategies import local
 
@@ -112,7 +112,7 @@ def stop_if_any(trainer: Any, found: list[str], record: Any, otherwise: str) -> 
     Raises:
         NotFiniteError: on every process, if ``found`` is not empty on any.
     """
-    if not is_true_anywhere(bool(found)):
+    if not global_sum(torch.tensor(float(bool(found)))):
         return
     name = f"epoch{trainer.current_epoch}-step{trainer.global_step}-rank{trainer.global_rank}.safetensors"
     path = Path(trainer.default_root_dir) / "not_finite" / name

@@ -62,7 +62,6 @@ class PolicyModule(ClippedModule):
         self._max_ratio_error = max_ratio_error
         self._critic_lr = critic_lr
         self._means, self._held_out_means = EpochMeans(), EpochMeans()
-        self._norms: list[Tensor] = []
         self._update_start = 0.0
         self._num_samples = 0
         self._is_stopped = False
@@ -170,16 +169,13 @@ class PolicyModule(ClippedModule):
             optimizer_closure()
             return
         super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
-        self._norms.append(self.grad_norm)
+        self._means.add({"grad_norm": self.grad_norm})
 
     def on_train_epoch_end(self) -> None:
         rollout = getattr(self._data(), "rollout_metrics", {})
         local = [self._num_samples, time.perf_counter() - self._update_start]
         num_samples, seconds = global_sum(torch.tensor(local, dtype=torch.float64)).tolist()
         speed = num_samples / (seconds / self.trainer.world_size)
-        if self._norms:
-            self._means.add({"grad_norm": torch.stack(self._norms).mean()}, len(self._norms))
-            self._norms.clear()
         learned = {**self._means.compute(), "samples_per_s": speed}
         # The same in every process already: Lightning would exchange them one by one.
         self.log_dict(
